@@ -1,0 +1,89 @@
+"""The application: a version's predictor behind ``POST /predict``, and ``GET /health``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
+from pegboard.errors import Problem, SignatureError
+from pegboard.predictor import Predictor
+from pegboard.registry import Registry
+from pegboard_serve.body import BadBody, parse_records
+from pegboard_serve.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Load the version that the settings name and return the application that serves it.
+
+    Raises :class:`~pegboard.errors.PegboardError` if there is no such version or it cannot be trusted.
+    """
+    registry = Registry(settings.registry)
+    version = registry.resolve(settings.model)
+    app = Flask(__name__, static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body, MAX_ROWS=settings.max_rows, VERSION=version)
+    app.extensions["pegboard"] = Predictor.load(registry.open(version))
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.add_url_rule("/predict", view_func=predict, methods=["POST"])
+    app.add_url_rule("/health", view_func=health)
+    app.register_error_handler(HTTPException, _http_problem)
+    app.register_error_handler(SignatureError, _signature_problem)
+    app.register_error_handler(BadBody, _body_problem)
+    app.after_request(_name_version)
+    return app
+
+
+def predict() -> dict[str, Any]:
+    """Answer a JSON list of records, or one record, with a prediction for each."""
+    records = parse_records(request.get_data(), request.mimetype, current_app.config["MAX_ROWS"])
+    predictor: Predictor = current_app.extensions["pegboard"]
+    answer = predictor.predict_records(records).to_dict()
+    return {**answer, "model": current_app.config["VERSION"].name, "version": current_app.config["VERSION"].number}
+
+
+def health() -> dict[str, Any]:
+    """Say that the server answers, and with which version."""
+    version = current_app.config["VERSION"]
+    return {"status": "ok", "model": version.name, "version": version.number, "digest": version.digest}
+
+
+def _name_version(response: Response) -> Response:
+    version = current_app.config["VERSION"]
+    response.headers["X-Model-Version"] = f"{version}; sha256={version.digest}"
+    return response
+
+
+def _problem(status: int, detail: str, problems: tuple[Problem, ...] = (), total: int = 0) -> Response:
+    """Return a problem document (RFC 9457); ``problems`` lists rows and fields, at most as many as are useful."""
+    body: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status}
+    body["detail"] = detail
+    if problems:
+        body["problems"] = [asdict(problem) for problem in problems[:MOST_PROBLEMS]]
+        body["problem_count"] = total
+    response = current_app.json.response(body)
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    return response
+
+
+MOST_PROBLEMS = 1000
+
+
+def _signature_problem(error: SignatureError) -> Response:
+    detail = f"{error.total} problem{'s' * (error.total != 1)} in the rows"
+    return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, error.problems, error.total)
+
+
+def _body_problem(error: BadBody) -> Response:
+    return _problem(error.status, str(error))
+
+
+def _http_problem(error: HTTPException) -> Response:
+    response = _problem(error.code or 500, error.description or "")
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response

@@ -1,0 +1,28 @@
+"""Pegboard, as a plugin author sees it: the marker, the specs, and the root of its errors. Nothing heavy behind."""
+
+from pegboard.errors import DataError, PegboardError
+from pegboard.hookspecs import hookimpl
+from pegboard.specs import (
+    CommandSpec,
+    CriterionSpec,
+    ModelSpec,
+    PreprocessorSpec,
+    ScorerSpec,
+    SourceSpec,
+    SplitterSpec,
+    Wants,
+)
+
+__all__ = [
+    "CommandSpec",
+    "CriterionSpec",
+    "DataError",
+    "ModelSpec",
+    "PegboardError",
+    "PreprocessorSpec",
+    "ScorerSpec",
+    "SourceSpec",
+    "SplitterSpec",
+    "Wants",
+    "hookimpl",
+]

@@ -1,0 +1,159 @@
+"""One trained version on disk: write it, verify it, read it.
+
+A bundle is a directory. Its ``manifest.json`` says everything about it, the SHA-256 and size of every other file
+included, so the manifest's own SHA-256 is the bundle's identity. Nothing is unpickled before its bytes have been
+checked against the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pegboard.errors import BundleError
+from pegboard.leaderboard import Leaderboard
+from pegboard.signature import Signature
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PIPELINE = "pipeline.joblib"
+REPLAY = "replay.json"
+VALIDATION = "validation.json"
+
+#: Libraries whose pickles hold only for the version that wrote them.
+EXACT = ("scikit-learn",)
+RECORDED = ("pegboard", "scikit-learn", "numpy", "pandas", "joblib", "scipy")
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle: a directory whose manifest was read; ``digest`` is the manifest's SHA-256."""
+
+    directory: Path
+    digest: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The experiment's name: what the registry files it under."""
+        return str(self.manifest["name"])
+
+    @property
+    def model(self) -> str:
+        """The name of the model that won."""
+        return str(self.manifest["model"])
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The columns it takes."""
+        return Signature.from_dict(self.manifest["signature"])
+
+    @cached_property
+    def leaderboard(self) -> Leaderboard:
+        """The comparison it won."""
+        return Leaderboard.from_dict(self.manifest["leaderboard"])
+
+    def read(self, file: str) -> bytes:
+        """Return a file's bytes after checking them against the manifest."""
+        expected = self.manifest["files"].get(file)
+        if expected is None:
+            raise BundleError(f"{self.directory}: the manifest knows no file {file!r}")
+        try:
+            data = (self.directory / file).read_bytes()
+        except OSError as error:
+            raise BundleError(f"{self.directory}: cannot read {file}: {error.strerror}") from error
+        if len(data) != expected["size"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
+            raise BundleError(f"{self.directory}: {file} is not what the manifest says; it was altered or cut")
+        return data
+
+    def replay(self) -> Mapping[str, Any]:
+        """Return the stored rows and what the pipeline answered for them when it was published."""
+        replay: Mapping[str, Any] = json.loads(self.read(REPLAY))
+        return replay
+
+    def pipeline(self) -> Any:
+        """Unpickle the pipeline, its digest and its libraries checked first."""
+        import joblib
+
+        data = self.read(PIPELINE)
+        self.check_libraries()
+        return joblib.load(io.BytesIO(data))
+
+    def check_libraries(self) -> None:
+        """Raise :class:`BundleError` if a library that must be the same is another version."""
+        for library in EXACT:
+            made_with, here = self.manifest["libraries"].get(library), library_version(library)
+            if made_with != here:
+                raise BundleError(
+                    f"{self.directory} was made with {library} {made_with}, and {here or 'none'} is installed: "
+                    f"pip install {library}=={made_with}, or train again"
+                )
+
+
+def library_version(distribution: str) -> str | None:
+    """Return the installed version of a distribution, ``None`` if it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def write(directory: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle into an empty directory, the manifest last, and return it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    digests = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    whole = {"format": FORMAT, **manifest, "files": digests}
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    data = (json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    (directory / MANIFEST).write_bytes(data)
+    return open_bundle(directory)
+
+
+def open_bundle(directory: Path, digest: str | None = None) -> Bundle:
+    """Read a bundle's manifest; with ``digest``, refuse any other than that one.
+
+    Files are checked when they are read, or all at once by :func:`verify`.
+    """
+    try:
+        data = (directory / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{directory} is not a bundle: cannot read {MANIFEST}: {error.strerror}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if digest is not None and found != digest:
+        raise BundleError(f"{directory}: the manifest was altered: its digest is {found[:12]}…, not {digest[:12]}…")
+    return Bundle(directory, found, _parse(data, directory))
+
+
+def verify(bundle: Bundle) -> None:
+    """Read every file and refuse what the manifest does not know; raise :class:`BundleError` on the first finding."""
+    present = {path.name for path in bundle.directory.iterdir()} - {MANIFEST}
+    if unknown := present - set(bundle.manifest["files"]):
+        raise BundleError(f"{bundle.directory}: not in the manifest: {', '.join(sorted(unknown))}")
+    for file in bundle.manifest["files"]:
+        bundle.read(file)
+
+
+def _parse(data: bytes, directory: Path) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads(data)
+        fits = manifest["format"] == FORMAT
+        needed = ("name", "model", "signature", "leaderboard", "libraries")
+        whole = all(key in manifest for key in needed) and PIPELINE in manifest["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{directory}: {MANIFEST} is not a bundle's manifest: {error!r}") from error
+    if not fits:
+        raise BundleError(f"{directory} has format {manifest['format']}; this Pegboard reads format {FORMAT}")
+    if not whole or not all(_FILE_NAME.fullmatch(name) for name in manifest["files"]):
+        raise BundleError(f"{directory}: {MANIFEST} lacks what a bundle's manifest has")
+    return dict(manifest)

@@ -1,0 +1,112 @@
+"""What all commands share: ``--json``, ``--config``, and tables for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.report import ValidationReport
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON for machines.")
+config_file = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The experiment's file (default: pegboard.toml here, if there is one).",
+)
+
+
+def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Apply several click options as one decorator, in the order of the help page."""
+
+    def decorate(function: F) -> F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+def print_json(data: Any) -> None:
+    """Write JSON to standard output; what JSON cannot say is refused, not invented."""
+    click.echo(json.dumps(data, indent=1, allow_nan=False, default=str))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console: standard output for results, standard error for progress."""
+    from rich.console import Console
+
+    made = Console(stderr=stderr, highlight=False)
+    # A pipe has no width of its own, and cutting cells there would lose them.
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+
+
+def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+    """Return an empty table; the columns in ``right`` hold figures."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def print_leaderboard(board: Leaderboard, to: Console, winner: str | None = None) -> None:
+    """Show a leaderboard with mean, spread, paired difference to the best, and fit time."""
+    from rich.text import Text
+
+    figures = (f"{board.scorer} (mean)", "spread", "behind the best", "fit")
+    shown = table("", "candidate", *figures, title="Leaderboard", right=figures)
+    for place, candidate in enumerate(board.candidates, start=1):
+        if candidate.error is not None:
+            shown.add_row("✗", candidate.name, "failed", "", "", "", style="red")
+            continue
+        mark = "★" if candidate.name == winner else str(place)
+        style = "bold green" if candidate.name == winner else "dim" if candidate.baseline else ""
+        name = f"{candidate.name} (baseline)" if candidate.baseline else candidate.name
+        shown.add_row(mark, name, *_figures(board, candidate), style=style)
+    to.print(shown)
+    for candidate in board.candidates:
+        if candidate.error is not None:
+            to.print(Text(f"✗ {candidate.name} failed in {candidate.error}", style="red"))
+        for warning in candidate.warnings:
+            to.print(Text(f"! {candidate.name}: {warning}", style="yellow"))
+
+
+def _figures(board: Leaderboard, candidate: Candidate) -> tuple[str, str, str, str]:
+    difference, error = board.behind(candidate)
+    behind = "" if candidate is board.finished[0] else f"{figure(difference, sign=True)} ± {figure(error)}"
+    return figure(candidate.mean), figure(candidate.spread), behind, f"{candidate.fit_seconds:.2f} s"
+
+
+def figure(value: float, *, sign: bool = False) -> str:
+    """Write a score with as many digits as its size asks for."""
+    if not math.isfinite(value):
+        return "–"
+    digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
+    return f"{value:{'+' if sign else ''},.{digits}f}"
+
+
+def print_report(report: ValidationReport, to: Console) -> None:
+    """Show what validation found: a line for all that holds, and one for each thing that does not."""
+    from rich.text import Text
+
+    held = len(report.findings) - len(report.failed)
+    to.print(f"{held} of {len(report.findings)} expectations hold for {report.rows:,} rows")
+    for finding in report.failed:
+        style = "red" if finding.severity == "critical" else "yellow"
+        to.print(Text(f"  {finding} (expected by {finding.origin})", style=style))

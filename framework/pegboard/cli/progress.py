@@ -1,0 +1,59 @@
+"""How a run shows itself on a terminal: a line for each stage, a bar while folds run."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from pegboard.leaderboard import Leaderboard
+from pegboard.training.pipeline import Listener
+
+
+class Progress(Listener):
+    """A listener that writes to a console; where that is no terminal, it writes plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True)
+        self._task = self._bar.add_task("", visible=False)
+        self._console = console
+        self._began: tuple[str, str, float] | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish("✓" if error is None else "✗")
+        self._bar.stop()
+
+    def stage(self, name: str, detail: str) -> None:
+        """Close the line of the stage before and open this one's."""
+        self._finish("✓")
+        self._began = name, detail, time.perf_counter()
+        self._bar.update(self._task, description=f"{name}: {detail}", total=None, completed=0, visible=True)
+
+    def fold(self, candidate: str, done: int, total: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, description=f"compare: {candidate}", total=total, completed=done)
+
+    def compared(self, board: Leaderboard) -> None:
+        """Name the leader as soon as it is known."""
+        leader = board.candidates[0]
+        self._console.print(f"  {leader.name} leads with {board.scorer} {leader.mean:,.4g}", style="dim")
+
+    def _finish(self, mark: str) -> None:
+        if self._began is not None:
+            name, detail, start = self._began
+            style = "green" if mark == "✓" else "red"
+            self._console.print(f"[{style}]{mark}[/] {name:<9}{detail}  [dim]{time.perf_counter() - start:.1f} s[/]")
+            self._began = None
+            self._bar.update(self._task, visible=False)

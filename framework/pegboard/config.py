@@ -1,0 +1,177 @@
+"""From ``pegboard.toml``, the environment and the command line to one frozen :class:`Experiment`.
+
+Later wins: the file's tables, then ``PEGBOARD_<SETTING>`` variables, then flags.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from pegboard.errors import ConfigError, PluginError, did_you_mean
+from pegboard.specs import check_name
+
+FILE = "pegboard.toml"
+PREFIX = "PEGBOARD_"
+DEFAULT_REGISTRY = "registry"
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One experiment: what to train on, who competes, how they are measured, and where the winner goes.
+
+    ``models`` empty means all registered models of the source's task. ``scorer`` empty means ``rmse`` for regression
+    and ``log-loss`` for classification. ``holdout`` is the share of rows, in [0, 0.5], that no candidate sees.
+    """
+
+    name: str
+    source: str
+    models: tuple[str, ...] = ()
+    scorer: str = ""
+    preprocessor: str = "tabular"
+    splitter: str = "k-fold"
+    criterion: str = "best-mean"
+    folds: int = 5
+    holdout: float = 0.2
+    seed: int = 0
+    registry: str = DEFAULT_REGISTRY
+    source_options: Mapping[str, Any] = field(default_factory=dict)
+    model_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            check_name(self.name, "experiment name")
+        except PluginError as error:
+            raise ConfigError(str(error)) from None
+        if self.folds < 2:
+            raise ConfigError(f"folds is {self.folds}: a comparison needs at least 2")
+        if not 0 <= self.holdout <= 0.5:
+            raise ConfigError(f"holdout is {self.holdout}: it is a share of the rows, between 0 and 0.5")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed is {self.seed}: it is an integer between 0 and 2**32 - 1")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a manifest; where the registry is does not belong to what was trained."""
+        tables = {"source_options": dict(self.source_options)}
+        tables["model_params"] = {name: dict(params) for name, params in self.model_params.items()}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "registry"}
+        return {**plain, "models": list(self.models), **tables}
+
+
+#: What ``[experiment]`` may set, with each setting's type.
+SETTINGS: Mapping[str, Any] = MappingProxyType(
+    {k: v for k, v in get_type_hints(Experiment).items() if k not in ("source_options", "model_params")}
+)
+TABLES = ("experiment", "source", "models")
+
+
+def load_experiment(
+    path: Path | None = None,
+    flags: Mapping[str, Any] = _EMPTY,
+    source_options: Mapping[str, Any] = _EMPTY,
+    environ: Mapping[str, str] | None = None,
+) -> Experiment:
+    """Return the experiment that file, environment and flags describe together.
+
+    ``path`` must exist if given; otherwise ``pegboard.toml`` is read from the working directory if it is there.
+    Flags that are ``None`` or empty are not set. Raises :class:`~pegboard.errors.ConfigError`.
+    """
+    file = path or Path(FILE)
+    tables = _read(file) if path or file.exists() else {}
+    settings = dict(_checked(tables.get("experiment", {}), f"{file}: [experiment]"))
+    settings |= _from_environment(os.environ if environ is None else environ)
+    settings |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
+    if "source" not in settings:
+        names_it = f"write [experiment] source = \"…\" into {file}, or give --source"
+        raise ConfigError(f"no source is named: {names_it} (`pegboard plugins list` shows those installed)")
+    return Experiment(
+        **{"name": settings["source"], **settings},
+        source_options={**tables.get("source", {}), **source_options},
+        model_params=_model_params(tables.get("models", {}), file),
+    )
+
+
+def registry_location(path: Path | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """Return where the registry is, for commands that need no experiment."""
+    environ = os.environ if environ is None else environ
+    if from_environment := environ.get(f"{PREFIX}REGISTRY"):
+        return from_environment
+    file = path or Path(FILE)
+    tables = _read(file) if path or file.exists() else {}
+    return str(_checked(tables.get("experiment", {}), f"{file}: [experiment]").get("registry", DEFAULT_REGISTRY))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for name, table in tables.items():
+        if name not in TABLES:
+            raise ConfigError(f"{path}: unknown table [{name}]{did_you_mean(name, TABLES) or _known(TABLES)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {name} must be a table: write [{name}]")
+    return tables
+
+
+def _model_params(table: Mapping[str, Any], file: Path) -> dict[str, Mapping[str, Any]]:
+    for name, params in table.items():
+        if not isinstance(params, dict):
+            raise ConfigError(f"{file}: [models] {name} must be a table of parameters: write [models.{name}]")
+    return dict(table)
+
+
+def _checked(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    for name in settings:
+        if name not in SETTINGS:
+            raise ConfigError(f"{where}: unknown setting {name!r}{did_you_mean(name, SETTINGS) or _known(SETTINGS)}")
+    return {name: _typed(name, value, where) for name, value in settings.items()}
+
+
+def _typed(name: str, value: Any, where: str) -> Any:
+    wanted = SETTINGS[name]
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted == tuple[str, ...]:
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{where}: {name} must be a list of names, not {value!r}")
+    if type(value) is not wanted:
+        raise ConfigError(f"{where}: {name} must be of type {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    settings = {}
+    for variable, text in environ.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name in SETTINGS:
+            settings[name] = _parsed(name, text, variable)
+        elif variable.startswith(PREFIX) and (near := get_close_matches(name, SETTINGS, n=1, cutoff=0.8)):
+            # Plugins and servers have variables of their own; only a near miss is a typo.
+            raise ConfigError(f"unknown variable {variable}; did you mean {PREFIX}{near[0].upper()}?")
+    return settings
+
+
+def _parsed(name: str, text: str, variable: str) -> Any:
+    wanted = SETTINGS[name]
+    if wanted == tuple[str, ...]:
+        return tuple(item.strip() for item in text.split(",") if item.strip())
+    try:
+        return wanted(text)
+    except ValueError:
+        raise ConfigError(f"{variable} must be of type {wanted.__name__}, not {text!r}") from None
+
+
+def _known(names: Mapping[str, Any] | tuple[str, ...]) -> str:
+    return f"; known: {', '.join(names)}"

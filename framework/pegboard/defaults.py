@@ -1,0 +1,124 @@
+"""What Pegboard itself hangs on the board, through the same door as every plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pegboard.hookspecs import hookimpl
+from pegboard.leaderboard import Leaderboard
+from pegboard.signature import Signature
+from pegboard.specs import (
+    CommandSpec,
+    CriterionSpec,
+    ModelSpec,
+    PreprocessorSpec,
+    SplitterSpec,
+    Task,
+    Wants,
+)
+
+
+@hookimpl
+def register_models() -> list[ModelSpec]:
+    """The baselines: what one would say without looking at the features."""
+    return [
+        ModelSpec(
+            name="dummy-regressor",
+            task="regression",
+            make=_dummy_regressor,
+            complexity=0,
+            baseline=True,
+            summary="predicts the mean of the target",
+        ),
+        ModelSpec(
+            name="dummy-classifier",
+            task="classification",
+            make=_dummy_classifier,
+            complexity=0,
+            baseline=True,
+            summary="predicts the classes' frequencies",
+        ),
+    ]
+
+
+def _dummy_regressor(strategy: str = "mean") -> Any:
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor(strategy=strategy)
+
+
+def _dummy_classifier(strategy: str = "prior") -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy=strategy)
+
+
+@hookimpl
+def register_preprocessors() -> list[PreprocessorSpec]:
+    """The default preprocessing, driven by the signature."""
+    return [PreprocessorSpec(name="tabular", make=_tabular, summary="impute, one-hot encode, scale where wanted")]
+
+
+def _tabular(signature: Signature, wants: Wants) -> Any:
+    from pegboard.preprocessing import tabular
+
+    return tabular(signature, wants)
+
+
+@hookimpl
+def register_splitters() -> list[SplitterSpec]:
+    """The default folds."""
+    return [SplitterSpec(name="k-fold", make=_k_fold, summary="shuffled k-fold, stratified for classification")]
+
+
+def _k_fold(task: Task, folds: int, seed: int) -> Any:
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    splitter = StratifiedKFold if task == "classification" else KFold
+    return splitter(folds, shuffle=True, random_state=seed)
+
+
+@hookimpl
+def register_criteria() -> list[CriterionSpec]:
+    """The default rule, and the one for those who prefer a simpler model to a slightly better one."""
+    return [
+        CriterionSpec(name="best-mean", choose=best_mean, summary="the best mean score"),
+        CriterionSpec(
+            name="one-standard-error",
+            choose=one_standard_error,
+            summary="the simplest within one standard error of the best",
+        ),
+    ]
+
+
+def best_mean(board: Leaderboard) -> Sequence[str]:
+    """Every candidate whose mean equals the best one."""
+    return [c.name for c in board.candidates if c.mean == board.candidates[0].mean]
+
+
+def one_standard_error(board: Leaderboard) -> Sequence[str]:
+    """The least complex among those no further behind the best than its standard error.
+
+    The one-standard-error rule: Breiman, Friedman, Olshen and Stone, "Classification and Regression Trees", 1984.
+    """
+    margin = board.candidates[0].standard_error
+    near = [c for c in board.candidates if board.loss(c) == 0 or board.loss(c) <= margin]
+    simplest = min(c.complexity for c in near)
+    return [c.name for c in near if c.complexity == simplest]
+
+
+@hookimpl
+def register_commands() -> list[CommandSpec]:
+    """The core's own subcommands; ``serve`` comes with the serving distribution."""
+    summaries = {
+        "plugins": "See what hangs on the board.",
+        "data": "Fetch, describe and validate a source's table.",
+        "train": "Validate, compare, choose and publish.",
+        "models": "List, show, verify and import published versions.",
+        "predict": "Score a file with a published version.",
+    }
+    return [
+        CommandSpec(name=name, load=f"pegboard.cli.{name}:{name}", summary=summary)
+        for name, summary in summaries.items()
+    ]

@@ -1,0 +1,106 @@
+"""Every hook there is: the whole extension surface, on one page.
+
+A plugin is a module that an entry point in the group ``pegboard`` names. It implements any of these functions,
+marked with ``@pegboard.hookimpl``. There are two kinds of hooks and no third:
+
+*Registrations* return a list of specs. Each thing has a name, and is used because an experiment names it;
+installing a plugin changes no choice, with one exception that is the point of Pegboard: an experiment that names
+no models lets every registered model of its task compete.
+
+*Observers* are told what has happened and return nothing. One that raises is reported by name and changes nothing.
+A tracker is nothing but a set of observers.
+
+An implementation may leave out arguments that it does not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pegboard.leaderboard import Candidate, Leaderboard
+    from pegboard.registry import Version
+    from pegboard.report import ValidationReport
+    from pegboard.specs import (
+        CommandSpec,
+        CriterionSpec,
+        ModelSpec,
+        PreprocessorSpec,
+        ScorerSpec,
+        SourceSpec,
+        SplitterSpec,
+    )
+
+PROJECT = "pegboard"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+# --- registrations -----------------------------------------------------------------------------------------------
+
+
+@hookspec
+def register_sources() -> Iterable[SourceSpec]:  # type: ignore[empty-body]
+    """Tables to train on; an experiment's ``source`` names one."""
+
+
+@hookspec
+def register_models() -> Iterable[ModelSpec]:  # type: ignore[empty-body]
+    """Candidates; all of an experiment's task compete unless its ``models`` names some."""
+
+
+@hookspec
+def register_scorers() -> Iterable[ScorerSpec]:  # type: ignore[empty-body]
+    """Measures; an experiment's ``scorer`` names one. scikit-learn's own scorer names always work."""
+
+
+@hookspec
+def register_preprocessors() -> Iterable[PreprocessorSpec]:  # type: ignore[empty-body]
+    """Preprocessings; an experiment's ``preprocessor`` names one (``tabular`` is built in)."""
+
+
+@hookspec
+def register_splitters() -> Iterable[SplitterSpec]:  # type: ignore[empty-body]
+    """Ways to cut folds; an experiment's ``splitter`` names one (``k-fold`` is built in)."""
+
+
+@hookspec
+def register_criteria() -> Iterable[CriterionSpec]:  # type: ignore[empty-body]
+    """Rules to choose a winner; an experiment's ``criterion`` names one (``best-mean`` is built in)."""
+
+
+@hookspec
+def register_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Subcommands of ``pegboard``, imported only when they are called."""
+
+
+# --- observers ---------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def after_load(experiment: str, frame: pd.DataFrame) -> None:
+    """A source has delivered its table; ``frame`` is a copy, and changing it changes nothing."""
+
+
+@hookspec
+def after_validate(experiment: str, report: ValidationReport) -> None:
+    """Great Expectations has run; also called for a report that stops the run."""
+
+
+@hookspec
+def after_candidate(experiment: str, candidate: Candidate) -> None:
+    """One candidate has finished its last fold, or has failed; called from the thread that runs the comparison."""
+
+
+@hookspec
+def after_compare(experiment: str, leaderboard: Leaderboard) -> None:
+    """Every candidate has been compared."""
+
+
+@hookspec
+def after_publish(experiment: str, version: Version) -> None:
+    """A new version exists in the registry."""

@@ -1,0 +1,180 @@
+"""The signature: which columns a model takes, learned once and used everywhere.
+
+The same object gives the skeleton of the expectations, checks requests, and turns rows into the one canonical form
+that every pipeline is fitted on and asked with (see :mod:`pegboard.frames`). Nothing here imports pandas at import.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pegboard.errors import Problem, did_you_mean
+from pegboard.specs import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from pegboard.specs import SourceSpec
+
+Kind = Literal["number", "integer", "boolean", "category"]
+KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
+
+#: The largest magnitude of a number: that of float32, in which trees hold their features.
+LARGEST_NUMBER = 3.4028234663852886e38
+#: The largest magnitude of an integer: beyond it float64 skips some.
+LARGEST_INTEGER = 2**53
+#: Above this many distinct texts a column is open-ended and its categories are not listed.
+MOST_CATEGORIES = 1000
+
+ClassLabel = str | int | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One input column: its kind, whether training saw nulls in it, and the range or categories it saw."""
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] | None = None
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with ``value`` as a JSON value of this feature; ``None`` if nothing is."""
+        if value is None:
+            return None if self.nullable else "must not be null: the training data has no nulls here"
+        return _CHECKS[self.kind](value)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Keys, features and target of a table, and the task.
+
+    ``classes`` are the target's labels in sorted order (empty for regression). Keys are accepted and ignored.
+    """
+
+    task: Task
+    features: tuple[Feature, ...]
+    target: str
+    keys: tuple[str, ...] = ()
+    classes: tuple[ClassLabel, ...] = ()
+
+    @classmethod
+    def learn(cls, frame: pd.DataFrame, source: SourceSpec) -> Signature:
+        """Learn the signature of a training table, with what its source declares."""
+        from pegboard.frames import learn
+
+        return learn(frame, source)
+
+    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the features of ``frame`` in canonical form; other columns are ignored.
+
+        Columns come in signature order: number, integer and boolean as float64, categories as object; missing
+        values are NaN in both. Raises :class:`~pegboard.errors.SignatureError` with every problem found.
+        """
+        from pegboard.frames import conform
+
+        return conform(frame, self)
+
+    def target_values(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
+        """Return the target as an array: float64 for regression, the classes' own type for classification."""
+        from pegboard.frames import target_values
+
+        return target_values(frame, self)
+
+    def from_records(self, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        """Return records that :meth:`problems` has accepted as a frame in canonical form."""
+        from pegboard.frames import from_records
+
+        return from_records(records, self)
+
+    def label(self, index: int | np.intp) -> ClassLabel:
+        """Return the class at a position of the probability columns."""
+        return self.classes[index]
+
+    def problems(self, records: Sequence[object]) -> list[Problem]:
+        """Everything wrong with decoded JSON records: missing, unknown and mistyped fields, by row and field."""
+        found: list[Problem] = []
+        for row, record in enumerate(records):
+            if isinstance(record, Mapping):
+                found += self._record_problems(row, record)
+            else:
+                found.append(Problem(row, None, f"must be an object with named fields, not {_json_type(record)}"))
+        return found
+
+    def _record_problems(self, row: int, record: Mapping[str, Any]) -> list[Problem]:
+        found = []
+        names = {feature.name for feature in self.features}
+        for feature in self.features:
+            if feature.name not in record:
+                found.append(Problem(row, feature.name, "is missing" + (" (null is allowed)" * feature.nullable)))
+            elif problem := feature.problem(record[feature.name]):
+                found.append(Problem(row, feature.name, problem))
+        for name in record:
+            if name not in names and name not in self.keys:
+                found.append(Problem(row, name, f"is not a feature{did_you_mean(name, names)}"))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Signature:
+        """Read what :meth:`to_dict` wrote, JSON lists included."""
+        features = tuple(
+            Feature(**{**f, "categories": None if f["categories"] is None else tuple(f["categories"])})
+            for f in data["features"]
+        )
+        sequences = {"features": features, "keys": tuple(data["keys"]), "classes": tuple(data["classes"])}
+        return cls(**{**data, **sequences})
+
+
+def _json_type(value: object) -> str:
+    names = {type(None): "null", bool: "a boolean", str: "a text", int: "a number", float: "a number"}
+    return names.get(type(value), "a list" if isinstance(value, list) else "an object")
+
+
+def _number_problem(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"must be a number, not {_json_type(value)}"
+    # Comparing works on an int of any length; converting it to float would not.
+    if math.isnan(value) if isinstance(value, float) else False:
+        return "must be a finite number (null stands for a missing value)"
+    return None if abs(value) <= LARGEST_NUMBER else f"must be a finite number of at most {LARGEST_NUMBER:.4g}"
+
+
+def _integer_problem(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"must be an integer, not {_json_type(value)}"
+    if isinstance(value, float) and not value.is_integer():
+        return "must be an integer"
+    return None if abs(value) <= LARGEST_INTEGER else "must be an integer of at most 2**53 in magnitude"
+
+
+def _boolean_problem(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"must be true or false, not {_json_type(value)}"
+
+
+def _category_problem(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a text, not {_json_type(value)}"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "must be valid Unicode: it holds a lone surrogate"
+    return None
+
+
+_CHECKS: dict[Kind, Callable[[object], str | None]] = {
+    "number": _number_problem,
+    "integer": _integer_problem,
+    "boolean": _boolean_problem,
+    "category": _category_problem,
+}

@@ -1,0 +1,196 @@
+"""The values that hooks return: what a plugin author fills in, and nothing else.
+
+Every spec is frozen and cheap. Factories (``make``, ``load``) import their libraries inside, so that listing
+what is installed imports neither pandas nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pegboard.errors import ConfigError, PluginError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pegboard.leaderboard import Leaderboard
+    from pegboard.signature import Kind, Signature
+
+Task = Literal["regression", "classification"]
+TASKS: tuple[Task, ...] = ("regression", "classification")
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+def check_name(name: object, what: str = "name") -> str:
+    """Return ``name`` if it may name a thing (and so become a path segment); raise :class:`PluginError` if not."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        raise PluginError(f"{what} {name!r} is not allowed: use lower-case letters, digits and hyphens")
+    return name
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:
+    """Raise :class:`ConfigError` if ``options`` are not keyword arguments of ``function``.
+
+    A factory's own parameters are its documentation of what may be configured, so a typo is found here
+    and not somewhere inside a library.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for option in options:
+        if option not in known:
+            hint = did_you_mean(option, known) or f"; known: {', '.join(known) or 'none'}"
+            raise ConfigError(f"{where} has no option {option!r}{hint}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What all specs share: a name matching ``[a-z0-9][a-z0-9-]*`` and a line about what it is."""
+
+    kind: ClassVar[str]
+    hook: ClassVar[str]
+
+    name: str
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        check_name(self.name, f"{self.kind} name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec(Spec):
+    """Where a table comes from, and what its author knows about it.
+
+    ``load(**options)`` returns a ``pandas.DataFrame``; its keyword arguments are what ``[source]`` in
+    ``pegboard.toml`` may set, and ``frame.attrs["origin"]`` may say where the rows came from. ``keys`` identify a
+    row and are never features. ``features`` maps each feature to its kind; without it every other column is one,
+    its kind inferred. ``expectations`` are Great Expectations as plain data:
+    ``{"type": "expect_…", "kwargs": {…}, "severity": "critical" | "warning" | "info"}``, critical by default.
+    """
+
+    kind: ClassVar[str] = "source"
+    hook: ClassVar[str] = "register_sources"
+
+    task: Task
+    target: str
+    load: Callable[..., pd.DataFrame]
+    keys: tuple[str, ...] = ()
+    features: Mapping[str, Kind] | None = None
+    expectations: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_task(self.task, f"source {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wants:
+    """What a model wants of its preprocessing."""
+
+    scaling: bool = False
+    dense: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """A candidate: a factory of unfitted scikit-learn estimators for one task.
+
+    ``make(**params)`` takes what ``[models.NAME]`` in ``pegboard.toml`` sets and returns a new estimator; every
+    ``random_state`` it has is set from the experiment's seed. ``complexity`` orders models from simple to
+    complex for criteria that prefer the simpler of two equals (linear 1, kernels 5, forests 10). A ``baseline``
+    competes, and is shown, but is never chosen.
+    """
+
+    kind: ClassVar[str] = "model"
+    hook: ClassVar[str] = "register_models"
+
+    task: Task
+    make: Callable[..., Any]
+    wants: Wants = field(default_factory=Wants)
+    complexity: float = 5.0
+    baseline: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_task(self.task, f"model {self.name!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerSpec(Spec):
+    """A measure of how good predictions are.
+
+    ``make()`` returns a scikit-learn scorer, ``scorer(estimator, X, y) -> float`` with greater meaning better
+    (so an error is negated). ``greater_is_better=False`` says that it was negated, and tables show it positive.
+    """
+
+    kind: ClassVar[str] = "scorer"
+    hook: ClassVar[str] = "register_scorers"
+
+    tasks: tuple[Task, ...]
+    make: Callable[[], Callable[[Any, Any, Any], float]]
+    greater_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for task in self.tasks:
+            check_task(task, f"scorer {self.name!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessorSpec(Spec):
+    """From a signature's columns to what a model can be fitted on.
+
+    ``make(signature, wants)`` returns an unfitted scikit-learn transformer. It sees numbers, integers and
+    booleans as float64 (missing: NaN) and categories as object columns of ``str`` (missing: NaN).
+    """
+
+    kind: ClassVar[str] = "preprocessor"
+    hook: ClassVar[str] = "register_preprocessors"
+
+    make: Callable[[Signature, Wants], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitterSpec(Spec):
+    """How the training part is cut into folds: ``make(task, folds, seed)`` returns a scikit-learn splitter."""
+
+    kind: ClassVar[str] = "splitter"
+    hook: ClassVar[str] = "register_splitters"
+
+    make: Callable[[Task, int, int], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CriterionSpec(Spec):
+    """Which candidates may win.
+
+    ``choose(leaderboard)`` returns the names that are equally good, the preferred first; the current champion
+    stays if it is among them. Failed candidates and baselines are not on the board it is given.
+    """
+
+    kind: ClassVar[str] = "criterion"
+    hook: ClassVar[str] = "register_criteria"
+
+    choose: Callable[[Leaderboard], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """A subcommand of ``pegboard``: ``load`` is the ``module:attribute`` of a click command, imported when called."""
+
+    kind: ClassVar[str] = "command"
+    hook: ClassVar[str] = "register_commands"
+
+    load: str
+
+
+def check_task(task: object, where: str) -> None:
+    """Raise :class:`PluginError` unless ``task`` is one of :data:`TASKS`."""
+    if task not in TASKS:
+        raise PluginError(f"{where}: task {task!r} is not one of {', '.join(TASKS)}")

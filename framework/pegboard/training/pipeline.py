@@ -1,0 +1,166 @@
+"""The order of the stages, on one screen."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from pegboard.catalog import Catalog
+from pegboard.config import Experiment
+from pegboard.errors import BundleError, ValidationFailed
+from pegboard.frames import fingerprint
+from pegboard.leaderboard import Leaderboard
+from pegboard.manager import Manager
+from pegboard.registry import Registry, Version
+from pegboard.report import ValidationReport
+from pegboard.signature import Signature
+from pegboard.training.compare import compare
+from pegboard.training.plan import make_plan
+from pegboard.training.publish import Trained, publish
+from pegboard.training.select import Winner, select
+from pegboard.training.source import load
+from pegboard.training.split import split
+from pegboard.training.validate import validate
+
+logger = logging.getLogger("pegboard")
+
+
+class Listener:
+    """Told how a run goes on; this one does not care. Called from the thread that runs it."""
+
+    def stage(self, name: str, detail: str) -> None:
+        """Note that a stage begins."""
+
+    def validated(self, report: ValidationReport) -> None:
+        """Note what validation found."""
+
+    def fold(self, candidate: str, done: int, total: int) -> None:
+        """Note that one of all candidates' folds is done."""
+
+    def compared(self, board: Leaderboard) -> None:
+        """Note that the leaderboard stands."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run came to."""
+
+    report: ValidationReport
+    leaderboard: Leaderboard
+    winner: Winner
+    version: Version
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for ``--json``."""
+        winner = self.winner
+        return {
+            "version": str(self.version),
+            "digest": self.version.digest,
+            "model": winner.candidate.name,
+            "holdout": {"score": winner.holdout_score, "rows": winner.holdout_rows},
+            "beats_baseline": self.leaderboard.beats_baseline(winner.candidate),
+            "leaderboard": self.leaderboard.to_dict(),
+            "validation": self.report.to_dict(),
+        }
+
+
+def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Listener | None = None) -> Run:
+    """Run one experiment from its source to a published version.
+
+    Raises :class:`~pegboard.errors.PegboardError`; nothing is published then.
+    """
+    tell, name = listener or Listener(), experiment.name
+    plan, registry = make_plan(experiment, catalog), Registry(experiment.registry)
+    previous, champion = _previous(registry, name)
+
+    tell.stage("source", plan.source.name)
+    frame = load(plan.source, experiment.source_options)
+    manager.notify("after_load", experiment=name, frame=frame.copy())
+
+    tell.stage("validate", f"{len(frame):,} rows")
+    signature = Signature.learn(frame, plan.source)
+    report = validate(frame, plan.source, signature, previous)
+    manager.notify("after_validate", experiment=name, report=report)
+    tell.validated(report)
+    refuse_invalid(report, plan.source.name)
+    features, target = signature.conform(frame), signature.target_values(frame)
+
+    tell.stage("split", f"{experiment.folds} folds, {experiment.holdout:.0%} held out")
+    parts = split(
+        frame,
+        signature,
+        target,
+        plan.splitter,
+        folds=experiment.folds,
+        holdout=experiment.holdout,
+        seed=experiment.seed,
+    )
+
+    contenders = plan.contenders(signature)
+    tell.stage("compare", f"{len(contenders)} candidates by {plan.scorer.name}")
+    board = compare(
+        features,
+        target,
+        parts.folds,
+        contenders,
+        plan.scorer,
+        on_fold=tell.fold,
+        on_candidate=lambda candidate: manager.notify("after_candidate", experiment=name, candidate=candidate),
+    )
+    manager.notify("after_compare", experiment=name, leaderboard=board)
+    tell.compared(board)
+
+    tell.stage("select", f"by {plan.criterion.name}, then refit on all rows")
+    winner = select(
+        board,
+        contenders,
+        features,
+        target,
+        train=parts.train,
+        holdout=parts.holdout,
+        criterion=plan.criterion,
+        scorer=plan.scorer,
+        champion=champion,
+    )
+
+    tell.stage("publish", f"{winner.candidate.name} as {name}")
+    trained = Trained(
+        experiment=experiment,
+        model=winner.candidate.name,
+        pipeline=winner.pipeline,
+        signature=signature,
+        leaderboard=board,
+        report=report,
+        holdout_score=winner.holdout_score,
+        holdout_rows=winner.holdout_rows,
+        fingerprint=fingerprint(features, target),
+        origin=str(frame.attrs.get("origin", plan.source.name)),
+        plugins=manager.plugins,
+    )
+    version = publish(trained, features, registry)
+    manager.notify("after_publish", experiment=name, version=version)
+    return Run(report, board, winner, version)
+
+
+def refuse_invalid(report: ValidationReport, source: str) -> None:
+    """Raise :class:`ValidationFailed` if a critical expectation does not hold."""
+    if not report.success:
+        critical = [str(f) for f in report.failed if f.severity == "critical"]
+        count = f"{len(critical)} critical expectation{'s' * (len(critical) != 1)}"
+        raise ValidationFailed(
+            f"the data of source {source!r} breaks {count}, so nothing was trained:\n  " + "\n  ".join(critical), report
+        )
+
+
+def _previous(registry: Registry, name: str) -> tuple[tuple[str, Signature] | None, str | None]:
+    """Return the version to compare the data with, and its model's name; none of both for a first run."""
+    version = registry.champion(name)
+    if version is None:
+        return None, None
+    try:
+        bundle = registry.open(version)
+    except BundleError as error:
+        logger.warning("%s is damaged, so this run is not compared with it: %s", version, error)
+        return None, None
+    return (str(version), bundle.signature), bundle.model

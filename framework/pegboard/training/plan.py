@@ -1,0 +1,95 @@
+"""From the names in an experiment to the things they name, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pegboard.catalog import Catalog
+from pegboard.config import Experiment
+from pegboard.errors import ConfigError, PluginError
+from pegboard.signature import Signature
+from pegboard.specs import (
+    CriterionSpec,
+    ModelSpec,
+    PreprocessorSpec,
+    ScorerSpec,
+    SourceSpec,
+    SplitterSpec,
+    Task,
+    check_options,
+)
+from pegboard.training.candidate import Contender
+
+DEFAULT_SCORERS: Mapping[Task, str] = {"regression": "rmse", "classification": "log-loss"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment with every name resolved."""
+
+    experiment: Experiment
+    source: SourceSpec
+    models: tuple[ModelSpec, ...]
+    scorer: ScorerSpec
+    preprocessor: PreprocessorSpec
+    splitter: SplitterSpec
+    criterion: CriterionSpec
+
+    def contenders(self, signature: Signature) -> list[Contender]:
+        """Return one contender for each model."""
+        params = self.experiment.model_params
+        return [
+            Contender(model, self.preprocessor, signature, self.experiment.seed, params.get(model.name, {}))
+            for model in self.models
+        ]
+
+
+def make_plan(experiment: Experiment, catalog: Catalog) -> Plan:
+    """Resolve an experiment's names; raise :class:`ConfigError` or :class:`PluginError` at the first that is wrong."""
+    source = catalog.get(SourceSpec, experiment.source)
+    check_options(source.load, experiment.source_options, f"source {source.name!r}")
+    return Plan(
+        experiment=experiment,
+        source=source,
+        models=_models(experiment, catalog, source.task),
+        scorer=find_scorer(experiment.scorer or DEFAULT_SCORERS[source.task], source.task, catalog),
+        preprocessor=catalog.get(PreprocessorSpec, experiment.preprocessor),
+        splitter=catalog.get(SplitterSpec, experiment.splitter),
+        criterion=catalog.get(CriterionSpec, experiment.criterion),
+    )
+
+
+def find_scorer(name: str, task: Task, catalog: Catalog) -> ScorerSpec:
+    """Return a registered scorer, or scikit-learn's of that name (with hyphens or underscores)."""
+    scorer = catalog.find(ScorerSpec, name.replace("_", "-"))
+    if scorer is None:
+        return _sklearn_scorer(name, task, catalog)
+    if task not in scorer.tasks:
+        raise ConfigError(f"scorer {scorer.name!r} is for {' and '.join(scorer.tasks)}, and the task is {task}")
+    return scorer
+
+
+def _sklearn_scorer(name: str, task: Task, catalog: Catalog) -> ScorerSpec:
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    theirs = name.replace("-", "_")
+    if theirs not in get_scorer_names():
+        catalog.get(ScorerSpec, name)  # raises, with the names nearby
+    return ScorerSpec(name=theirs.replace("_", "-"), tasks=(task,), make=lambda: get_scorer(theirs))
+
+
+def _models(experiment: Experiment, catalog: Catalog, task: Task) -> tuple[ModelSpec, ...]:
+    of_task = catalog.models(task)
+    chosen = [catalog.get(ModelSpec, name) for name in dict.fromkeys(experiment.models)]
+    for model in chosen:
+        if model.task != task:
+            raise ConfigError(f"model {model.name!r} is for {model.task}, and the task is {task}")
+    # A baseline competes whoever was named: without one nobody knows what a score is worth.
+    competing = {m.name: m for m in [*(chosen or of_task), *(m for m in of_task if m.baseline)]}
+    for name, params in experiment.model_params.items():
+        model = catalog.get(ModelSpec, name)
+        check_options(model.make, params, f"model {name!r}")
+    if all(model.baseline for model in competing.values()):
+        raise PluginError(f"no model for {task} is installed: pip install pegboard-sklearn, for example")
+    return tuple(competing.values())

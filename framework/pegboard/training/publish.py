@@ -1,0 +1,125 @@
+"""Stage 6: write the winner as a bundle, prove that it answers as it did, and file it in the registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from pegboard import bundle as bundles
+from pegboard.config import Experiment
+from pegboard.errors import BundleError
+from pegboard.leaderboard import Leaderboard
+from pegboard.manager import Plugin
+from pegboard.predictor import Predictor
+from pegboard.registry import Registry, Version
+from pegboard.report import ValidationReport
+from pegboard.signature import Signature
+
+#: How many training rows a bundle keeps, with the answers its pipeline gave for them.
+REPLAY_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything about a trained model that goes into its bundle."""
+
+    experiment: Experiment
+    model: str
+    pipeline: Any
+    signature: Signature
+    leaderboard: Leaderboard
+    report: ValidationReport
+    holdout_score: float | None
+    holdout_rows: int
+    fingerprint: str
+    origin: str
+    plugins: tuple[Plugin, ...]
+
+
+def publish(trained: Trained, features: pd.DataFrame, registry: Registry) -> Version:
+    """Publish a trained model and return its version; the registry is unchanged if anything goes wrong before."""
+    sample = features.iloc[np.unique(np.linspace(0, len(features) - 1, REPLAY_ROWS).astype(int))]
+    answers = Predictor(trained.pipeline, trained.signature).predict(sample).to_dict()
+    pickled = io.BytesIO()
+    joblib.dump(trained.pipeline, pickled)
+    files = {
+        bundles.PIPELINE: pickled.getvalue(),
+        bundles.REPLAY: _json({"rows": records(sample, trained.signature), **answers}),
+        bundles.VALIDATION: _json(trained.report.to_dict()),
+    }
+    with tempfile.TemporaryDirectory(prefix="pegboard-") as scratch:
+        bundle = bundles.write(Path(scratch) / "bundle", _manifest(trained), files)
+        _refuse_different(bundle, answers)
+        return registry.publish(bundle.directory)
+
+
+def records(frame: pd.DataFrame, signature: Signature) -> list[dict[str, Any]]:
+    """Return canonical rows as JSON records of the signature's kinds, ``None`` for what is missing."""
+    plain = {"number": float, "integer": int, "boolean": bool, "category": str}
+    columns = [
+        [None if pd.isna(value) else plain[feature.kind](value) for value in frame[feature.name]]
+        for feature in signature.features
+    ]
+    names = [feature.name for feature in signature.features]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _refuse_different(bundle: bundles.Bundle, answers: Mapping[str, Any]) -> None:
+    """A pipeline that a pickle changes must not be published."""
+    again = Predictor.load(bundle).predict_records(bundle.replay()["rows"]).to_dict()
+    if again != answers:
+        raise BundleError(f"model {bundle.model!r} predicts differently after it was pickled and read back")
+
+
+def _manifest(trained: Trained) -> dict[str, Any]:
+    winner = trained.leaderboard[trained.model]
+    return {
+        "name": trained.experiment.name,
+        "model": trained.model,
+        "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "experiment": trained.experiment.to_dict(),
+        "signature": trained.signature.to_dict(),
+        "leaderboard": trained.leaderboard.to_dict(),
+        "metrics": {
+            "scorer": trained.leaderboard.scorer,
+            "mean": winner.mean,
+            "folds": len(winner.scores),
+            "holdout": trained.holdout_score,
+            "holdout_rows": trained.holdout_rows,
+            "beats_baseline": trained.leaderboard.beats_baseline(winner),
+        },
+        "data": {"fingerprint": trained.fingerprint, "rows": trained.report.rows, "origin": trained.origin},
+        "plugins": [asdict(plugin) for plugin in trained.plugins],
+        "python": platform.python_version(),
+        "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},
+        "git": _git_commit(),
+    }
+
+
+def _git_commit() -> dict[str, Any] | None:
+    """Return the commit of the working directory, and whether it holds changes; ``None`` outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    commit, status = (
+        subprocess.run([git, *command], capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+        for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+    )
+    return None if commit.returncode else {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -1,0 +1,1 @@
+"""Ames house prices for Pegboard."""

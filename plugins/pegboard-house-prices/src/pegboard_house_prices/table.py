@@ -1,0 +1,62 @@
+"""Reading the table, under its own headings or under those of the published data set.
+
+Data: Dean De Cock, "Ames, Iowa: Alternative to the Boston Housing Data as an End of Semester Regression Project",
+Journal of Statistics Education 19(3), 2011; as published by OpenIntro.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+
+from pegboard import DataError
+from pegboard_house_prices.download import download
+from pegboard_house_prices.plugin import FEATURES
+
+URL = "https://www.openintro.org/data/csv/ames.csv"
+COLUMNS = ["Id", *FEATURES, "SalePrice"]
+
+#: The published headings, and ours.
+HEADINGS = {
+    "Order": "Id",
+    "MS.SubClass": "MSSubClass",
+    "MS.Zoning": "MSZoning",
+    "Lot.Area": "LotArea",
+    "Lot.Config": "LotConfig",
+    "Bldg.Type": "BldgType",
+    "Overall.Cond": "OverallCond",
+    "Year.Built": "YearBuilt",
+    "Year.Remod.Add": "YearRemodAdd",
+    "Exterior.1st": "Exterior1st",
+    "BsmtFin.SF.2": "BsmtFinSF2",
+    "Total.Bsmt.SF": "TotalBsmtSF",
+    "price": "SalePrice",
+}
+
+
+def load_table(path: str, url: str, timeout: float) -> pd.DataFrame:
+    """Return the table of ``path``; see :func:`pegboard_house_prices.plugin.load`."""
+    local = Path(path) if path else Path(str(files("pegboard_house_prices") / "ames.csv"))
+    origin = str(local)
+    if not local.exists():
+        origin = url or URL
+        download(origin, local, check=read, timeout=timeout)
+    table = read(local)
+    table.attrs["origin"] = origin
+    return table
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a CSV file of house sales; raise :class:`DataError` if it is anything else."""
+    try:
+        # index_col=False: otherwise a row with one field too many would shift every column unnoticed.
+        table = pd.read_csv(path, compression=None, index_col=False, encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} is not a CSV file of house sales: {error}") from error
+    table = table.rename(columns=HEADINGS)
+    if missing := [column for column in COLUMNS if column not in table]:
+        found = ", ".join(map(str, table.columns[:5]))
+        raise DataError(f"{path} is not a table of house sales: it lacks {', '.join(missing)} (it begins: {found[:200]})")
+    return table[COLUMNS]
