@@ -90,7 +90,7 @@ def load_experiment(
     settings |= _from_environment(os.environ if environ is None else environ)
     settings |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
     if "source" not in settings:
-        names_it = f"write [experiment] source = \"…\" into {file}, or give --source"
+        names_it = f'write [experiment] source = "…" into {file}, or give --source'
         raise ConfigError(f"no source is named: {names_it} (`pegboard plugins list` shows those installed)")
     return Experiment(
         **{"name": settings["source"], **settings},

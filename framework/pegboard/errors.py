@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pegboard.report import ValidationReport
 
 
 class PegboardError(Exception):
@@ -30,7 +34,7 @@ class DataError(PegboardError):
 class ValidationFailed(DataError):
     """The data breaks a critical expectation; the report is in :attr:`report`."""
 
-    def __init__(self, message: str, report: object) -> None:
+    def __init__(self, message: str, report: ValidationReport) -> None:
         super().__init__(message)
         self.report = report
 

@@ -144,7 +144,8 @@ def _canonical_objects(
     objects = [None if gone else _plain(v) for v, gone in zip(column, missing, strict=True)]
     bad = np.fromiter((check(v) is not None for v in objects), dtype=bool, count=len(objects))
     values = np.array(
-        [np.nan if v is None or wrong else float(v) for v, wrong in zip(objects, bad, strict=True)], dtype=np.float64
+        [np.nan if v is None or wrong else float(v) for v, wrong in zip(objects, bad, strict=True)],
+        dtype=np.float64,
     )
     return values, bad
 
@@ -266,7 +267,9 @@ def row_shares(columns: Iterable[Column], rows: int) -> npt.NDArray[np.float64]:
     """
     texts = [_texts(values) for values in columns]
     joined = map("\x1f".join, zip(*texts, strict=True)) if texts else iter([""] * rows)
-    digests = (int.from_bytes(hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=6).digest()) for t in joined)
+    digests = (
+        int.from_bytes(hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=6).digest()) for t in joined
+    )
     return np.fromiter(digests, dtype=np.float64, count=rows) / 2.0**48
 
 

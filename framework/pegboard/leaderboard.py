@@ -104,7 +104,8 @@ class Leaderboard:
         fields = Candidate.__dataclass_fields__
         rows = [{key: value for key, value in row.items() if key in fields} for row in data["candidates"]]
         sequences = ("scores", "warnings")
-        candidates = [Candidate(**{k: tuple(v) if k in sequences else v for k, v in row.items()}) for row in rows]
+        plain: list[dict[str, Any]] = [{k: tuple(v) if k in sequences else v for k, v in r.items()} for r in rows]
+        candidates = [Candidate(**row) for row in plain]
         return cls(data["scorer"], data["greater_is_better"], tuple(candidates))
 
 

@@ -79,8 +79,10 @@ def replay(entries: Iterable[Entry]) -> State:
         elif 1 <= entry.version <= len(versions):
             aliases[entry.name, entry.alias] = entry.version
         else:
-            raise RegistryError(f"ledger entry {entry.number} points {entry.alias!r} at {entry.name}/{entry.version}, "
-                                "which was never published")
+            raise RegistryError(
+                f"ledger entry {entry.number} points {entry.alias!r} at {entry.name}/{entry.version}, "
+                "which was never published"
+            )
     return State(published, aliases)
 
 

@@ -12,6 +12,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -109,7 +110,7 @@ class Manager:
         implementations = getattr(self._pm.hook, hook).get_hookimpls()
         for impl in sorted(implementations, key=lambda i: (i.plugin_name != BUILT_IN, i.plugin_name)):
             arguments = {name: payload[name] for name in impl.argnames}
-            yield self._plugins[impl.plugin_name], lambda i=impl, a=arguments: i.function(**a)
+            yield self._plugins[impl.plugin_name], partial(impl.function, **arguments)
 
     def _report(self, plugin: Plugin, reason: str, error: BaseException) -> None:
         logger.debug("%s", reason, exc_info=error)
@@ -130,9 +131,7 @@ class Manager:
         return ""
 
 
-def load_plugins(
-    found: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] | None = None
-) -> Manager:
+def load_plugins(found: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] | None = None) -> Manager:
     """Build the manager: the built-ins, then every installed plugin that ``PEGBOARD_LOAD_PLUGINS`` lets in.
 
     Two distributions that claim one plugin name are both left out, and both are named.

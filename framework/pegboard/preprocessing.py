@@ -28,9 +28,7 @@ def tabular(signature: Signature, wants: Wants) -> Any:
     numbers = [f.name for f in signature.features if f.kind != "category"]
     categories = [f.name for f in signature.features if f.kind == "category"]
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
-    encode = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", min_frequency=RARE, sparse_output=not wants.dense
-    )
+    encode = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=RARE, sparse_output=not wants.dense)
     return ColumnTransformer(
         [
             ("numbers", make_pipeline(impute, StandardScaler()) if wants.scaling else impute, numbers),

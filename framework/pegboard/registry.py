@@ -144,9 +144,7 @@ def _version(entry: Entry, state: State) -> Version:
     aliases = sorted(
         alias for (name, alias), number in state.aliases.items() if (name, number) == (entry.name, entry.version)
     )
-    return Version(
-        entry.name, entry.version, entry.bundle, entry.prefix, entry.at, entry.actor, tuple(aliases)
-    )
+    return Version(entry.name, entry.version, entry.bundle, entry.prefix, entry.at, entry.actor, tuple(aliases))
 
 
 def _aliases(state: State, name: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,8 @@ def _csv_writer(path: Path) -> Iterator[Any]:
 def _parquet_writer(path: Path) -> Iterator[Any]:
     import pyarrow as pa
 
-    parquet, writers = _pyarrow_parquet(), []
+    parquet = _pyarrow_parquet()
+    writers: list[Any] = []
 
     def write(frame: pd.DataFrame) -> None:
         rows = pa.Table.from_pandas(frame, schema=writers[0].schema if writers else None, preserve_index=False)

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException
-
 from pegboard.errors import Problem, SignatureError
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
+from werkzeug.exceptions import HTTPException
+
 from pegboard_serve.body import BadBody, parse_records
 from pegboard_serve.settings import Settings
 
@@ -41,7 +41,11 @@ def predict() -> dict[str, Any]:
     records = parse_records(request.get_data(), request.mimetype, current_app.config["MAX_ROWS"])
     predictor: Predictor = current_app.extensions["pegboard"]
     answer = predictor.predict_records(records).to_dict()
-    return {**answer, "model": current_app.config["VERSION"].name, "version": current_app.config["VERSION"].number}
+    return {
+        **answer,
+        "model": current_app.config["VERSION"].name,
+        "version": current_app.config["VERSION"].number,
+    }
 
 
 def health() -> dict[str, Any]:
@@ -63,7 +67,7 @@ def _problem(status: int, detail: str, problems: tuple[Problem, ...] = (), total
     if problems:
         body["problems"] = [asdict(problem) for problem in problems[:MOST_PROBLEMS]]
         body["problem_count"] = total
-    response = current_app.json.response(body)
+    response: Response = current_app.json.response(body)  # type: ignore[assignment]
     response.status_code = status
     response.mimetype = "application/problem+json"
     return response

@@ -36,9 +36,13 @@ def _load(board: Board, flags: dict[str, Any]) -> tuple[Experiment, SourceSpec, 
 
 @data.command()
 @_flags
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to a .csv or .parquet.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the table to a .csv or .parquet.",
+)
 @click.pass_obj
-def fetch(board: Board, as_json: bool, out: Path | None, **flags: Any) -> None:
+def fetch(board: Board, /, as_json: bool, out: Path | None, **flags: Any) -> None:
     """Get the table, downloading it if the source has to, and say what came from where."""
     _, source, frame = _load(board, flags)
     if out is not None:
@@ -55,14 +59,22 @@ def fetch(board: Board, as_json: bool, out: Path | None, **flags: Any) -> None:
 @data.command()
 @_flags
 @click.pass_obj
-def describe(board: Board, as_json: bool, **flags: Any) -> None:
+def describe(board: Board, /, as_json: bool, **flags: Any) -> None:
     """Show the signature: each column's role, kind, nulls, and range or categories."""
     _, source, frame = _load(board, flags)
     signature = Signature.learn(frame, source)
     if as_json:
         print_json({"rows": len(frame), "signature": signature.to_dict()})
         return
-    shown = table("column", "role", "kind", "nulls", "values", title=f"{source.name}: {len(frame):,} rows", right=("nulls",))
+    shown = table(
+        "column",
+        "role",
+        "kind",
+        "nulls",
+        "values",
+        title=f"{source.name}: {len(frame):,} rows",
+        right=("nulls",),
+    )
     for key in signature.keys:
         shown.add_row(key, "key", "", "", "")
     for feature in signature.features:
@@ -86,7 +98,7 @@ def _values(feature: Feature) -> str:
 @_flags
 @click.option("--against", metavar="VERSION", help="Also compare with what a published version was trained on.")
 @click.pass_obj
-def validate(board: Board, as_json: bool, against: str | None, **flags: Any) -> None:
+def validate(board: Board, /, as_json: bool, against: str | None, **flags: Any) -> None:
     """Run every expectation and report; exit status 1 if a critical one fails."""
     experiment, source, frame = _load(board, flags)
     from pegboard.registry import Registry

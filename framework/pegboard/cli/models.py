@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 from pegboard.bundle import Bundle
-from pegboard.cli.output import as_json, config_file, console, figure, options, print_json, print_leaderboard, table
+from pegboard.cli.output import (
+    as_json,
+    config_file,
+    console,
+    figure,
+    options,
+    print_json,
+    print_leaderboard,
+    table,
+)
 from pegboard.config import registry_location
 from pegboard.errors import PegboardError, RegistryError
 from pegboard.registry import Registry, Version
@@ -43,14 +52,22 @@ def list_(name: str | None, registry: str | None, config: Path | None, as_json: 
     if not rows:
         console().print(f"{found.store} holds no versions yet; `pegboard train` publishes one")
         return
-    shown = table("version", "model", "score", "hold-out", "published", "aliases", "digest", right=("score", "hold-out"))
+    shown = table(
+        "version", "model", "score", "hold-out", "published", "aliases", "digest", right=("score", "hold-out")
+    )
     for version, bundle in rows:
         metrics = bundle.manifest["metrics"]
         holdout = "" if metrics["holdout"] is None else figure(metrics["holdout"])
         score = f"{metrics['scorer']} {figure(metrics['mean'])}"
         published = version.published_at[:16].replace("T", " ")
         shown.add_row(
-            str(version), bundle.model, score, holdout, published, ", ".join(version.aliases), version.digest[:12]
+            str(version),
+            bundle.model,
+            score,
+            holdout,
+            published,
+            ", ".join(version.aliases),
+            version.digest[:12],
         )
     console().print(shown)
 
@@ -79,7 +96,9 @@ def _facts(version: Version, manifest: Any) -> list[tuple[str, str]]:
     metrics, data, git = manifest["metrics"], manifest["data"], manifest["git"]
     libraries = ", ".join(f"{name} {number}" for name, number in manifest["libraries"].items())
     plugins = ", ".join(f"{p['distribution']} {p['version']}" for p in manifest["plugins"] if p["distribution"])
-    holdout = "none" if metrics["holdout"] is None else f"{figure(metrics['holdout'])} on {metrics['holdout_rows']} rows"
+    holdout = (
+        "none" if metrics["holdout"] is None else f"{figure(metrics['holdout'])} on {metrics['holdout_rows']} rows"
+    )
     commit = "none" if git is None else git["commit"] + (" with changes" if git["changed"] else "")
     return [
         ("model", manifest["model"]),
@@ -136,4 +155,9 @@ def import_(directory: Path, reason: str, registry: str | None, config: Path | N
 
 
 def _summary(version: Version, bundle: Bundle) -> dict[str, Any]:
-    return {"version": str(version), **asdict(version), "model": bundle.model, "metrics": bundle.manifest["metrics"]}
+    return {
+        "version": str(version),
+        **asdict(version),
+        "model": bundle.model,
+        "metrics": bundle.manifest["metrics"],
+    }

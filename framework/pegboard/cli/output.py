@@ -96,7 +96,7 @@ def _figures(board: Leaderboard, candidate: Candidate) -> tuple[str, str, str, s
 def figure(value: float, *, sign: bool = False) -> str:
     """Write a score with as many digits as its size asks for."""
     if not math.isfinite(value):
-        return "–"
+        return "-"
     digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
     return f"{value:{'+' if sign else ''},.{digits}f}"
 

@@ -20,7 +20,7 @@ def plugins() -> None:
 @plugins.command("list")
 @as_json
 @click.pass_obj
-def list_(board: Board, as_json: bool) -> None:
+def list_(board: Board, /, as_json: bool) -> None:
     """List the loaded plugins and everything they register."""
     problems = board.catalog.problems
     entries = board.catalog.entries()

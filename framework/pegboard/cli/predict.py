@@ -10,9 +10,20 @@ from pegboard.cli.output import as_json, config_file, options, print_json
 from pegboard.config import load_experiment, registry_location
 
 _flags = options(
-    click.option("--model", "reference", metavar="VERSION", help="name, name/7 or name@alias (default: the experiment's latest)."),
+    click.option(
+        "--model",
+        "reference",
+        metavar="VERSION",
+        help="name, name/7 or name@alias (default: the experiment's latest).",
+    ),
     click.option("--registry", help="The registry's directory."),
-    click.option("--chunk", type=click.IntRange(min=1), default=50_000, show_default=True, help="Rows held in memory at once."),
+    click.option(
+        "--chunk",
+        type=click.IntRange(min=1),
+        default=50_000,
+        show_default=True,
+        help="Rows held in memory at once.",
+    ),
     config_file,
     as_json,
 )

@@ -16,7 +16,7 @@ from pegboard.errors import ValidationFailed
 @training_flags
 @as_json
 @click.pass_obj
-def train(board: Board, as_json: bool, **flags: Any) -> None:
+def train(board: Board, /, as_json: bool, **flags: Any) -> None:
     """Validate the data, let every model compete on the same folds, and publish the winner."""
     experiment = experiment_from(**flags)
     from pegboard.cli.progress import Progress

@@ -14,17 +14,15 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from pegboard.errors import TrainingError
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.specs import ScorerSpec
 from pegboard.training.candidate import Contender
+from pegboard.training.values import Rows, Table
 
-Folds = Sequence[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
+Folds = Sequence[tuple[Rows, Rows]]
 
 
 @dataclass
@@ -58,8 +56,7 @@ class _Progress:
 
 
 def compare(
-    features: pd.DataFrame,
-    target: npt.NDArray[Any],
+    table: Table,
     folds: Folds,
     contenders: Sequence[Contender],
     scorer: ScorerSpec,
@@ -70,13 +67,13 @@ def compare(
 ) -> Leaderboard:
     """Fit and score every contender on every fold and return the leaderboard.
 
-    ``features`` and ``target`` are in canonical form; ``folds`` are (fit, score) pairs of positions. A contender
-    that raises, or scores anything but a finite number, is on the board as failed. ``on_fold(name, done, total)``
-    and ``on_candidate`` are called from this thread. Raises :class:`TrainingError` if none finishes.
+    ``folds`` are (fit, score) pairs of positions. A contender that raises, or scores anything but a finite number,
+    is on the board as failed. ``on_fold(name, done, total)`` and ``on_candidate`` are called from this thread.
+    Raises :class:`TrainingError` if none finishes.
     """
     runs = [_Progress(contender, list(range(len(folds)))) for contender in contenders]
     measure = scorer.make()
-    fit = _Fitter(features, target, folds, measure, 1.0 if scorer.greater_is_better else -1.0)
+    fit = _Fitter(table, folds, measure, 1.0 if scorer.greater_is_better else -1.0)
     _run_all(runs, fit, workers or available_cpus(), on_fold, on_candidate)
     board = Leaderboard.of(scorer.name, scorer.greater_is_better, [run.candidate() for run in runs])
     if not board.finished:
@@ -92,21 +89,20 @@ def available_cpus() -> int:
 
 @dataclass(frozen=True)
 class _Fitter:
-    features: pd.DataFrame
-    target: npt.NDArray[Any]
+    table: Table
     folds: Folds
     measure: Callable[[Any, Any, Any], float]
     sign: float
 
     def __call__(self, run: _Progress, fold: int) -> None:
         """Fit and score one fold; whatever goes wrong belongs to that contender alone."""
-        fit, score = self.folds[fold]
-        start = time.perf_counter()
+        fit, score = (self.table.rows(positions) for positions in self.folds[fold])
         try:
-            pipeline = run.contender.build()
-            pipeline.fit(self.features.iloc[fit], self.target[fit])
+            pipeline = run.contender.build()  # imports its library the first time, which is no fitting
+            start = time.perf_counter()
+            pipeline.fit(*fit)
             run.seconds.append(time.perf_counter() - start)
-            value = self.sign * float(self.measure(pipeline, self.features.iloc[score], self.target[score]))
+            value = self.sign * float(self.measure(pipeline, *score))
             if not isfinite(value):
                 raise TrainingError(f"the score is {value}")
             run.scores[fold] = value
@@ -165,7 +161,7 @@ class _caught_warnings:  # noqa: N801 - a context manager, named like the one it
         warnings.showwarning = self._keep
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         self._all.__exit__(*exception)
 
     @contextmanager

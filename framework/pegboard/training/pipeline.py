@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
 from pegboard.errors import BundleError, ValidationFailed
-from pegboard.frames import fingerprint
-from pegboard.leaderboard import Leaderboard
+from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.manager import Manager
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
@@ -18,10 +17,14 @@ from pegboard.signature import Signature
 from pegboard.training.compare import compare
 from pegboard.training.plan import make_plan
 from pegboard.training.publish import Trained, publish
-from pegboard.training.select import Winner, select
+from pegboard.training.select import select
 from pegboard.training.source import load
 from pegboard.training.split import split
 from pegboard.training.validate import validate
+from pegboard.training.values import Table, Winner
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger("pegboard")
 
@@ -31,9 +34,6 @@ class Listener:
 
     def stage(self, name: str, detail: str) -> None:
         """Note that a stage begins."""
-
-    def validated(self, report: ValidationReport) -> None:
-        """Note what validation found."""
 
     def fold(self, candidate: str, done: int, total: int) -> None:
         """Note that one of all candidates' folds is done."""
@@ -70,77 +70,67 @@ def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Li
 
     Raises :class:`~pegboard.errors.PegboardError`; nothing is published then.
     """
-    tell, name = listener or Listener(), experiment.name
     plan, registry = make_plan(experiment, catalog), Registry(experiment.registry)
-    previous, champion = _previous(registry, name)
+    tell = _Announcer(experiment.name, manager, listener or Listener())
+    previous, champion = _previous(registry, experiment.name)
 
     tell.stage("source", plan.source.name)
     frame = load(plan.source, experiment.source_options)
-    manager.notify("after_load", experiment=name, frame=frame.copy())
+    tell.loaded(frame)
 
     tell.stage("validate", f"{len(frame):,} rows")
     signature = Signature.learn(frame, plan.source)
     report = validate(frame, plan.source, signature, previous)
-    manager.notify("after_validate", experiment=name, report=report)
     tell.validated(report)
     refuse_invalid(report, plan.source.name)
-    features, target = signature.conform(frame), signature.target_values(frame)
+    table = Table.of(frame, signature)
 
     tell.stage("split", f"{experiment.folds} folds, {experiment.holdout:.0%} held out")
-    parts = split(
-        frame,
-        signature,
-        target,
-        plan.splitter,
-        folds=experiment.folds,
-        holdout=experiment.holdout,
-        seed=experiment.seed,
-    )
+    parts = split(table, plan.splitter, folds=experiment.folds, holdout=experiment.holdout, seed=experiment.seed)
 
     contenders = plan.contenders(signature)
     tell.stage("compare", f"{len(contenders)} candidates by {plan.scorer.name}")
-    board = compare(
-        features,
-        target,
-        parts.folds,
-        contenders,
-        plan.scorer,
-        on_fold=tell.fold,
-        on_candidate=lambda candidate: manager.notify("after_candidate", experiment=name, candidate=candidate),
-    )
-    manager.notify("after_compare", experiment=name, leaderboard=board)
+    board = compare(table, parts.folds, contenders, plan.scorer, on_fold=tell.fold, on_candidate=tell.candidate)
     tell.compared(board)
 
     tell.stage("select", f"by {plan.criterion.name}, then refit on all rows")
-    winner = select(
-        board,
-        contenders,
-        features,
-        target,
-        train=parts.train,
-        holdout=parts.holdout,
-        criterion=plan.criterion,
-        scorer=plan.scorer,
-        champion=champion,
-    )
+    winner = select(board, contenders, table, parts, plan.criterion, plan.scorer, champion)
 
-    tell.stage("publish", f"{winner.candidate.name} as {name}")
-    trained = Trained(
-        experiment=experiment,
-        model=winner.candidate.name,
-        pipeline=winner.pipeline,
-        signature=signature,
-        leaderboard=board,
-        report=report,
-        holdout_score=winner.holdout_score,
-        holdout_rows=winner.holdout_rows,
-        fingerprint=fingerprint(features, target),
-        origin=str(frame.attrs.get("origin", plan.source.name)),
-        plugins=manager.plugins,
-    )
-    version = publish(trained, features, registry)
-    manager.notify("after_publish", experiment=name, version=version)
+    tell.stage("publish", f"{winner.candidate.name} as {experiment.name}")
+    version = publish(Trained(experiment, table, report, board, winner, manager.plugins), registry)
+    tell.published(version)
     return Run(report, board, winner, version)
+
+
+@dataclass(frozen=True)
+class _Announcer:
+    """Tells the listener and the plugins' observers what happens."""
+
+    experiment: str
+    manager: Manager
+    listener: Listener
+
+    def stage(self, name: str, detail: str) -> None:
+        self.listener.stage(name, detail)
+
+    def loaded(self, frame: pd.DataFrame) -> None:
+        self.manager.notify("after_load", experiment=self.experiment, frame=frame.copy())
+
+    def validated(self, report: ValidationReport) -> None:
+        self.manager.notify("after_validate", experiment=self.experiment, report=report)
+
+    def fold(self, candidate: str, done: int, total: int) -> None:
+        self.listener.fold(candidate, done, total)
+
+    def candidate(self, candidate: Candidate) -> None:
+        self.manager.notify("after_candidate", experiment=self.experiment, candidate=candidate)
+
+    def compared(self, board: Leaderboard) -> None:
+        self.listener.compared(board)
+        self.manager.notify("after_compare", experiment=self.experiment, leaderboard=board)
+
+    def published(self, version: Version) -> None:
+        self.manager.notify("after_publish", experiment=self.experiment, version=version)
 
 
 def refuse_invalid(report: ValidationReport, source: str) -> None:
@@ -149,7 +139,8 @@ def refuse_invalid(report: ValidationReport, source: str) -> None:
         critical = [str(f) for f in report.failed if f.severity == "critical"]
         count = f"{len(critical)} critical expectation{'s' * (len(critical) != 1)}"
         raise ValidationFailed(
-            f"the data of source {source!r} breaks {count}, so nothing was trained:\n  " + "\n  ".join(critical), report
+            f"the data of source {source!r} breaks {count}, so nothing was trained:\n  " + "\n  ".join(critical),
+            report,
         )
 
 

@@ -27,6 +27,7 @@ from pegboard.predictor import Predictor
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
 from pegboard.signature import Signature
+from pegboard.training.values import Table, Winner
 
 #: How many training rows a bundle keeps, with the answers its pipeline gave for them.
 REPLAY_ROWS = 64
@@ -37,27 +38,23 @@ class Trained:
     """Everything about a trained model that goes into its bundle."""
 
     experiment: Experiment
-    model: str
-    pipeline: Any
-    signature: Signature
-    leaderboard: Leaderboard
+    table: Table
     report: ValidationReport
-    holdout_score: float | None
-    holdout_rows: int
-    fingerprint: str
-    origin: str
+    leaderboard: Leaderboard
+    winner: Winner
     plugins: tuple[Plugin, ...]
 
 
-def publish(trained: Trained, features: pd.DataFrame, registry: Registry) -> Version:
+def publish(trained: Trained, registry: Registry) -> Version:
     """Publish a trained model and return its version; the registry is unchanged if anything goes wrong before."""
+    features, signature = trained.table.features, trained.table.signature
     sample = features.iloc[np.unique(np.linspace(0, len(features) - 1, REPLAY_ROWS).astype(int))]
-    answers = Predictor(trained.pipeline, trained.signature).predict(sample).to_dict()
+    answers = Predictor(trained.winner.pipeline, signature).predict(sample).to_dict()
     pickled = io.BytesIO()
-    joblib.dump(trained.pipeline, pickled)
+    joblib.dump(trained.winner.pipeline, pickled)
     files = {
         bundles.PIPELINE: pickled.getvalue(),
-        bundles.REPLAY: _json({"rows": records(sample, trained.signature), **answers}),
+        bundles.REPLAY: _json({"rows": records(sample, signature), **answers}),
         bundles.VALIDATION: _json(trained.report.to_dict()),
     }
     with tempfile.TemporaryDirectory(prefix="pegboard-") as scratch:
@@ -85,23 +82,27 @@ def _refuse_different(bundle: bundles.Bundle, answers: Mapping[str, Any]) -> Non
 
 
 def _manifest(trained: Trained) -> dict[str, Any]:
-    winner = trained.leaderboard[trained.model]
+    winner, board, frame = trained.winner, trained.leaderboard, trained.table.frame
     return {
         "name": trained.experiment.name,
-        "model": trained.model,
+        "model": winner.candidate.name,
         "created_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "experiment": trained.experiment.to_dict(),
-        "signature": trained.signature.to_dict(),
-        "leaderboard": trained.leaderboard.to_dict(),
+        "signature": trained.table.signature.to_dict(),
+        "leaderboard": board.to_dict(),
         "metrics": {
-            "scorer": trained.leaderboard.scorer,
-            "mean": winner.mean,
-            "folds": len(winner.scores),
-            "holdout": trained.holdout_score,
-            "holdout_rows": trained.holdout_rows,
-            "beats_baseline": trained.leaderboard.beats_baseline(winner),
+            "scorer": board.scorer,
+            "mean": winner.candidate.mean,
+            "folds": len(winner.candidate.scores),
+            "holdout": winner.holdout_score,
+            "holdout_rows": winner.holdout_rows,
+            "beats_baseline": board.beats_baseline(winner.candidate),
         },
-        "data": {"fingerprint": trained.fingerprint, "rows": trained.report.rows, "origin": trained.origin},
+        "data": {
+            "fingerprint": trained.table.fingerprint(),
+            "rows": len(frame),
+            "origin": str(frame.attrs.get("origin", trained.experiment.source)),
+        },
         "plugins": [asdict(plugin) for plugin in trained.plugins],
         "python": platform.python_version(),
         "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},

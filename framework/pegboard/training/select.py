@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from pegboard.errors import PluginError, TrainingError
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.specs import CriterionSpec, ScorerSpec
 from pegboard.training.candidate import Contender
-
-Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The chosen candidate, its pipeline fitted on all rows, and its score on the hold-out (``None`` without one).
-
-    The hold-out score belongs to the recipe: it was measured on a pipeline fitted on the training part alone.
-    """
-
-    candidate: Candidate
-    pipeline: Pipeline
-    holdout_score: float | None
-    holdout_rows: int
+from pegboard.training.values import Split, Table, Winner
 
 
 def select(
     board: Leaderboard,
     contenders: Sequence[Contender],
-    features: pd.DataFrame,
-    target: npt.NDArray[Any],
-    *,
-    train: Rows,
-    holdout: Rows,
+    table: Table,
+    parts: Split,
     criterion: CriterionSpec,
     scorer: ScorerSpec,
     champion: str | None = None,
@@ -53,12 +30,12 @@ def select(
     contender = next(c for c in contenders if c.name == candidate.name)
     score = None
     with threadpool_limits(1):
-        if len(holdout):
-            recipe = contender.build().fit(features.iloc[train], target[train])
-            score = float(scorer.make()(recipe, features.iloc[holdout], target[holdout]))
+        if len(parts.holdout):
+            recipe = contender.build().fit(*table.rows(parts.train))
+            score = float(scorer.make()(recipe, *table.rows(parts.holdout)))
             score = score if scorer.greater_is_better else -score
-        pipeline = contender.build().fit(features, target)
-    return Winner(candidate, pipeline, score, len(holdout))
+        pipeline = contender.build().fit(table.features, table.target)
+    return Winner(candidate, pipeline, score, len(parts.holdout))
 
 
 def choose(board: Leaderboard, criterion: CriterionSpec, champion: str | None = None) -> Candidate:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from pegboard.errors import ConfigError, did_you_mean
 from pegboard.report import Finding, Severity, ValidationReport
-from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Feature, Kind, Signature
+from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Kind, Signature
 from pegboard.specs import SourceSpec
 
 #: Fewer rows than this cannot be split into folds and a hold-out that say anything.
@@ -45,7 +45,10 @@ class _Expected:
 
 
 def validate(
-    frame: pd.DataFrame, source: SourceSpec, signature: Signature, previous: tuple[str, Signature] | None = None
+    frame: pd.DataFrame,
+    source: SourceSpec,
+    signature: Signature,
+    previous: tuple[str, Signature] | None = None,
 ) -> ValidationReport:
     """Run every expectation and return what was found; the report's ``success`` says whether training may go on.
 
@@ -90,7 +93,10 @@ def observations(signature: Signature) -> Iterator[Expectation]:
             yield _expect("expect_column_values_to_not_be_null", "warning", column=feature.name)
         if feature.kind == "category" and feature.categories:
             yield _expect(
-                "expect_column_values_to_be_in_set", "warning", column=feature.name, value_set=[*feature.categories]
+                "expect_column_values_to_be_in_set",
+                "warning",
+                column=feature.name,
+                value_set=[*feature.categories],
             )
         elif feature.kind in ("number", "integer") and feature.minimum is not None:
             yield _between(feature.name, feature.minimum, feature.maximum, "warning")
@@ -108,16 +114,17 @@ def _between(column: str, low: float, high: float | None, severity: Severity = "
 def _run(frame: pd.DataFrame, expected: Sequence[_Expected], where: str) -> Iterator[Finding]:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # telemetry, on by default; read at import
     import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
 
     # As objects: adding configurations would let one on the same column replace another of its type.
     expectations = [_build(item.configuration, number, where) for number, item in enumerate(expected)]
     suite = gx.ExpectationSuite(name="pegboard", expectations=expectations)
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("pegboard").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": _numpy_columns(frame)})
     results = batch.validate(suite, result_format="SUMMARY").results
-    found = {result.expectation_config.meta["pegboard"]: result for result in results}
+    found = {_number(result): result for result in results}
     for number, item in enumerate(expected):
         yield _finding(item, found[number])
 
@@ -133,7 +140,7 @@ def _numpy_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _build(expectation: Expectation, number: int, where: str) -> Any:
     """Build one expectation, refusing what Great Expectations would pass over or explain badly."""
-    from great_expectations.exceptions import GreatExpectationsError
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
@@ -158,6 +165,12 @@ def _build(expectation: Expectation, number: int, where: str) -> Any:
         raise ConfigError(f"{where}: {name} has wrong arguments: {error}") from error
 
 
+def _number(result: Any) -> int:
+    """Results come in an order of their own; the number that each was given tells them apart."""
+    number: int = result.expectation_config.meta["pegboard"]
+    return number
+
+
 def _finding(item: _Expected, result: Any) -> Finding:
     expectation, outcome = item.configuration, result.result
     kwargs = expectation.get("kwargs", {})
@@ -171,7 +184,7 @@ def _finding(item: _Expected, result: Any) -> Finding:
         success=bool(result.success),
         kwargs=kwargs,
         unexpected=None if result.success else outcome.get("unexpected_count"),
-        examples=tuple(map(_plain, dict.fromkeys(map(_hashable, examples)))) [:MOST_EXAMPLES],
+        examples=tuple(map(_plain, dict.fromkeys(map(_hashable, examples))))[:MOST_EXAMPLES],
         rows=tuple(int(row) for row in rows[:MOST_EXAMPLES]),
         detail="" if result.success else _detail(result),
     )

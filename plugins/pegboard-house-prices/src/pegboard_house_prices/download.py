@@ -78,7 +78,7 @@ def _open(url: str, deadline: float) -> Any:
         try:
             wanted = request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "pegboard"})  # noqa: S310
             answers.put(_opener().open(wanted, timeout=min(STALL_SECONDS, remaining)))
-        except Exception as error:  # noqa: BLE001 - handed to the waiting thread as it is
+        except Exception as error:
             answers.put(error)
 
     threading.Thread(target=ask, name="download", daemon=True).start()

@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-
 from pegboard import DataError
+
 from pegboard_house_prices.download import download
 from pegboard_house_prices.plugin import FEATURES
 
@@ -58,5 +58,7 @@ def read(path: Path) -> pd.DataFrame:
     table = table.rename(columns=HEADINGS)
     if missing := [column for column in COLUMNS if column not in table]:
         found = ", ".join(map(str, table.columns[:5]))
-        raise DataError(f"{path} is not a table of house sales: it lacks {', '.join(missing)} (it begins: {found[:200]})")
+        raise DataError(
+            f"{path} is not a table of house sales: it lacks {', '.join(missing)} (it begins: {found[:200]})"
+        )
     return table[COLUMNS]

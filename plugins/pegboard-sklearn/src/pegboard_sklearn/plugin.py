@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pegboard import ModelSpec, ScorerSpec, Wants, hookimpl
+
 from pegboard_sklearn import models, scorers
+
+if TYPE_CHECKING:
+    from pegboard.specs import Task
 
 
 @hookimpl
@@ -63,7 +69,8 @@ def register_models() -> list[ModelSpec]:
 @hookimpl
 def register_scorers() -> list[ScorerSpec]:
     """Errors are shown positive; scores lie between their worst and 1."""
-    regression, classification = ("regression",), ("classification",)
+    regression: tuple[Task, ...] = ("regression",)
+    classification: tuple[Task, ...] = ("classification",)
     return [
         ScorerSpec(
             name="rmse",

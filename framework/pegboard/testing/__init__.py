@@ -1,0 +1,1 @@
+"""What a plugin's tests may use: hypothesis strategies made from signatures."""
