@@ -20,6 +20,8 @@ from pegboard.specs import check_name
 FILE = "pegboard.toml"
 PREFIX = "PEGBOARD_"
 DEFAULT_REGISTRY = "registry"
+#: Variables that are no settings of an experiment: which plugins load, who acts, what is served.
+OTHER_VARIABLES = ("PEGBOARD_LOAD_PLUGINS", "PEGBOARD_ACTOR", "PEGBOARD_MODEL")
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -89,13 +91,14 @@ def load_experiment(
     settings = dict(_checked(tables.get("experiment", {}), f"{file}: [experiment]"))
     settings |= _from_environment(os.environ if environ is None else environ)
     settings |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
+    params = _model_params(tables.get("models", {}), file)
     if "source" not in settings:
         names_it = f'write [experiment] source = "…" into {file}, or give --source'
         raise ConfigError(f"no source is named: {names_it} (`pegboard plugins list` shows those installed)")
     return Experiment(
         **{"name": settings["source"], **settings},
         source_options={**tables.get("source", {}), **source_options},
-        model_params=_model_params(tables.get("models", {}), file),
+        model_params=params,
     )
 
 
@@ -157,9 +160,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         name = variable.removeprefix(PREFIX).lower()
         if variable.startswith(PREFIX) and name in SETTINGS:
             settings[name] = _parsed(name, text, variable)
-        elif variable.startswith(PREFIX) and (near := get_close_matches(name, SETTINGS, n=1, cutoff=0.8)):
-            # Plugins and servers have variables of their own; only a near miss is a typo.
-            raise ConfigError(f"unknown variable {variable}; did you mean {PREFIX}{near[0].upper()}?")
+        elif variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+            # Plugins have variables of their own; only a near miss is a typo.
+            for near in get_close_matches(name, SETTINGS, n=1, cutoff=0.8):
+                raise ConfigError(f"unknown variable {variable}; did you mean {PREFIX}{near.upper()}?")
     return settings
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +13,8 @@ from pegboard.frames import row_shares
 from pegboard.signature import Signature
 from pegboard.specs import SplitterSpec
 from pegboard.training.values import Split, Table
+
+logger = logging.getLogger("pegboard")
 
 
 def split(table: Table, splitter: SplitterSpec, *, folds: int, holdout: float, seed: int) -> Split:
@@ -22,10 +27,12 @@ def split(table: Table, splitter: SplitterSpec, *, folds: int, holdout: float, s
     held_out = row_shares(_identity(table), len(table)) < holdout
     train = np.flatnonzero(~held_out)
     target = table.target[train]
-    _refuse_small(target, table.signature, folds)
+    _check_size(target, table.signature, folds)
     cutter = splitter.make(table.signature.task, folds, seed)
     try:
-        pairs = list(cutter.split(train.reshape(-1, 1), target))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # said above, with its name
+            pairs = list(cutter.split(train.reshape(-1, 1), target))
     except ValueError as error:
         raise TrainingError(f"splitter {splitter.name!r} cannot cut {len(train)} rows: {error}") from error
     return Split(train, np.flatnonzero(held_out), tuple((train[fit], train[score]) for fit, score in pairs))
@@ -37,13 +44,14 @@ def _identity(table: Table) -> list[npt.NDArray[np.generic]]:
     return [chosen[name].to_numpy() for name in chosen.columns]
 
 
-def _refuse_small(target: npt.NDArray[np.generic], signature: Signature, folds: int) -> None:
+def _check_size(target: npt.NDArray[np.generic], signature: Signature, folds: int) -> None:
     # Two rows in each fold: fewer, and a fold's score is one row's luck.
     if len(target) < 2 * folds:
         raise TrainingError(f"{len(target)} training rows are too few for {folds} folds: it takes {2 * folds}")
     if signature.task == "classification":
         counts = {label: int(np.sum(target == label)) for label in signature.classes}
-        if sum(count > 0 for count in counts.values()) < 2:
-            raise TrainingError(f"the training part holds one class only: {counts}")
-        if max(counts.values()) < folds or sorted(counts.values())[-2] < 2:
-            raise TrainingError(f"too few rows for {folds} folds of two classes: {counts}")
+        most, second = sorted(counts.values(), reverse=True)[:2]
+        if most < folds or second < 2:
+            raise TrainingError(f"too few training rows of two classes for {folds} folds: {counts}")
+        if rare := [str(label) for label, count in counts.items() if count < folds]:
+            logger.warning("fewer training rows than folds, so some folds lack these classes: %s", ", ".join(rare))

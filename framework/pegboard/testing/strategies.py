@@ -1,0 +1,91 @@
+"""Hypothesis strategies for signatures and for tables that fit them.
+
+Tables come as sources deliver them, in any of the dtypes that pandas gives such data, nulls where the signature
+allows them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import strategies as st
+
+from pegboard.signature import KINDS, LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Signature
+from pegboard.specs import TASKS
+
+_NAMES = st.text("abcdefghXYZ_ é", min_size=1, max_size=8)
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+
+#: The dtypes in which a column of a kind may come, without and with nulls.
+_DTYPES: dict[str, tuple[list[str], list[str]]] = {
+    "number": (["float64", "float32", "object", "Float64"], ["float64", "float32", "object", "Float64"]),
+    "integer": (["int64", "float64", "object", "Int64"], ["float64", "object", "Int64"]),
+    "boolean": (["bool", "object", "boolean"], ["object", "boolean"]),
+    "category": (["object", "str", "string", "category"], ["object", "str", "string", "category"]),
+}
+
+
+@st.composite
+def signatures(draw: st.DrawFn, max_features: int = 5) -> Signature:
+    """Draw a signature of either task, with unique column names."""
+    names = draw(st.lists(_NAMES, min_size=2, max_size=max_features + 1, unique=True))
+    features = tuple(draw(_features(name)) for name in names[1:])
+    task = draw(st.sampled_from(TASKS))
+    return Signature(task, features, names[0], classes=draw(_classes()) if task == "classification" else ())
+
+
+@st.composite
+def _features(draw: st.DrawFn, name: str) -> Feature:
+    kind, nullable = draw(st.sampled_from(KINDS)), draw(st.booleans())
+    if kind != "category":
+        return Feature(name, kind, nullable)
+    categories = draw(st.lists(_TEXTS, min_size=1, max_size=5, unique=True))
+    return Feature(name, kind, nullable, categories=tuple(sorted(categories)))
+
+
+def _classes() -> st.SearchStrategy[tuple[ClassLabel, ...]]:
+    texts = st.lists(_TEXTS, min_size=2, max_size=4, unique=True)
+    numbers = st.lists(st.integers(-5, 5), min_size=2, max_size=4, unique=True)
+    return st.one_of(texts.map(sorted), numbers.map(sorted), st.just([False, True])).map(tuple)
+
+
+def values(feature: Feature, largest: float = LARGEST_NUMBER) -> st.SearchStrategy[Any]:
+    """Return a strategy for one JSON value that fits a feature, ``None`` included where it is allowed."""
+    kinds: dict[str, st.SearchStrategy[Any]] = {
+        "number": st.floats(-largest, largest),
+        "integer": st.integers(-int(min(largest, LARGEST_INTEGER)), int(min(largest, LARGEST_INTEGER))),
+        "boolean": st.booleans(),
+        "category": st.sampled_from(feature.categories) if feature.categories else _TEXTS,
+    }
+    return st.one_of(kinds[feature.kind], st.none()) if feature.nullable else kinds[feature.kind]
+
+
+@st.composite
+def columns(draw: st.DrawFn, feature: Feature, rows: int, largest: float = LARGEST_NUMBER) -> pd.Series[Any]:
+    """Draw a column of a feature in one of the dtypes in which a source may deliver it."""
+    drawn = draw(st.lists(values(feature, largest), min_size=rows, max_size=rows))
+    without, with_nulls = _DTYPES[feature.kind]
+    dtype = draw(st.sampled_from(with_nulls if None in drawn else without))
+    with np.errstate(over="ignore"):
+        return pd.Series(drawn, name=feature.name, dtype=object).astype(dtype)  # type: ignore[call-overload, no-any-return]
+
+
+@st.composite
+def frames(
+    draw: st.DrawFn, signature: Signature, min_rows: int = 20, max_rows: int = 40, largest: float = LARGEST_NUMBER
+) -> pd.DataFrame:
+    """Draw a table that fits a signature, target included; every class occurs at least twice."""
+    rows = draw(st.integers(min_rows, max_rows))
+    drawn = {f.name: draw(columns(f, rows, largest)) for f in signature.features}
+    drawn[signature.target] = pd.Series(draw(_targets(signature, rows, largest)))
+    return pd.DataFrame({name: drawn[name] for name in draw(st.permutations(list(drawn)))})
+
+
+def _targets(signature: Signature, rows: int, largest: float) -> st.SearchStrategy[list[Any]]:
+    if signature.task == "regression":
+        return st.lists(st.floats(-largest, largest), min_size=rows, max_size=rows)
+    twice = [*signature.classes, *signature.classes]
+    rest = st.lists(st.sampled_from(signature.classes), min_size=rows - len(twice), max_size=rows - len(twice))
+    return rest.flatmap(lambda labels: st.permutations([*twice, *labels])).map(list)
