@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
+
 from pegboard import SourceSpec, hookimpl
 from pegboard.catalog import Catalog
 from pegboard.manager import Manager, Plugin, load_plugins

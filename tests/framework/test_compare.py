@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
+
 from pegboard import ModelSpec, PreprocessorSpec, ScorerSpec, SplitterSpec
 from pegboard.catalog import Catalog
 from pegboard.errors import PluginError, TrainingError
@@ -21,8 +24,6 @@ from pegboard.training.compare import compare
 from pegboard.training.select import choose
 from pegboard.training.split import split
 from pegboard.training.values import Split, Table
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.dummy import DummyRegressor
 
 
 class Recording(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -264,5 +265,5 @@ def test_a_baseline_never_wins(catalog: Catalog) -> None:
     from pegboard import CriterionSpec
 
     board = Leaderboard.of("rmse", False, [candidate("d", 1.0, baseline=True), Candidate("m", error="fold 1: boom")])
-    with pytest.raises(TrainingError, match="nothing but baselines finished.*\n  m: fold 1: boom"):
+    with pytest.raises(TrainingError, match=r"nothing but baselines finished.*\n  m: fold 1: boom"):
         choose(board, catalog.get(CriterionSpec, "best-mean"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from pegboard.config import Experiment, load_experiment, registry_location
 from pegboard.errors import ConfigError
 

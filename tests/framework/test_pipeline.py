@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LinearRegression
+
 from pegboard import ModelSpec, SourceSpec
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
@@ -19,8 +22,6 @@ from pegboard.manager import Manager
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
 from pegboard.training.pipeline import Run, run
-from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression
 
 Board = tuple[Manager, Catalog]
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pegboard import ModelSpec, PreprocessorSpec, SourceSpec
 from pegboard.catalog import Catalog
 from pegboard.errors import PegboardError, SignatureError

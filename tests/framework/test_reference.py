@@ -6,6 +6,8 @@ Figures: RMSE, ``KFold(5, shuffle=True, random_state=0)``, the 11 features of th
 from __future__ import annotations
 
 import pytest
+from sklearn.model_selection import KFold
+
 from pegboard import ModelSpec, PreprocessorSpec, ScorerSpec, SourceSpec
 from pegboard.catalog import Catalog
 from pegboard.leaderboard import Leaderboard
@@ -13,7 +15,6 @@ from pegboard.signature import Signature
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
 from pegboard.training.values import Table
-from sklearn.model_selection import KFold
 
 REFERENCE = {"linear-regression": 48_822, "svr": 34_962, "random-forest-regressor": 34_271}
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pegboard import SourceSpec
 from pegboard.errors import ConfigError, SignatureError
 from pegboard.report import Finding, ValidationReport

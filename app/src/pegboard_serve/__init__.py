@@ -1,6 +1,1 @@
-"""Serves a published Pegboard version over HTTP, whatever model it holds."""
-
-from pegboard_serve.app import create_app
-from pegboard_serve.settings import Settings
-
-__all__ = ["Settings", "create_app"]
+"""Serves a published Pegboard version over HTTP, whatever model it holds: see :mod:`pegboard_serve.app`."""

@@ -7,11 +7,11 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
+
 from pegboard.errors import Problem, SignatureError
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
-from werkzeug.exceptions import HTTPException
-
 from pegboard_serve.body import BadBody, parse_records
 from pegboard_serve.settings import Settings
 

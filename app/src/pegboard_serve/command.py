@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 import waitress
+
 from pegboard.config import load_experiment, registry_location
 from pegboard.errors import PegboardError
-
 from pegboard_serve.app import create_app
 from pegboard_serve.settings import Settings
 

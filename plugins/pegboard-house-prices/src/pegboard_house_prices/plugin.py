@@ -8,6 +8,7 @@ from pegboard import SourceSpec, hookimpl
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from pegboard.signature import Kind
 
 FEATURES: dict[str, Kind] = {

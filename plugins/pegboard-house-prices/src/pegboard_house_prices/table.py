@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from pegboard import DataError
 
+from pegboard import DataError
 from pegboard_house_prices.download import download
 from pegboard_house_prices.plugin import FEATURES
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pegboard import ModelSpec, ScorerSpec, Wants, hookimpl
-
 from pegboard_sklearn import models, scorers
 
 if TYPE_CHECKING:

@@ -1,0 +1,58 @@
+# Each target is a command one could type; set-up is done when something needs it.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 5000
+
+BIN     := $(VENV)/bin
+PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
+CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test lint docs lock clean help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+run: $(VENV)/.ready-to-run ## set up, train on Ames house prices, serve on port 5000
+	$(BIN)/pegboard train
+	$(BIN)/pegboard serve --port $(PORT)
+
+test: $(VENV)/.ready-to-develop ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-to-develop ## style, types, import contracts, generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy framework app/src plugins/pegboard-sklearn/src plugins/pegboard-house-prices/src
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: $(VENV)/.ready-to-develop ## write the generated parts of the documentation
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
+	$(PIP) uv
+	printf -- '%s\n' '-e .[dev]' '-e ./app' '-e ./plugins/pegboard-sklearn' '-e ./plugins/pegboard-house-prices' \
+	| $(BIN)/uv pip compile - --universal --upgrade --python-version 3.11 --no-annotate --no-emit-package pegboard \
+	  --no-emit-package pegboard-serve --no-emit-package pegboard-sklearn --no-emit-package pegboard-house-prices \
+	  --custom-compile-command 'make lock' --output-file constraints.txt
+
+clean: ## remove what the other targets have made, the registry apart
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+
+$(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
+	@echo 'installing into $(VENV) (once; about a minute)'
+	$(PIP) -e '.[train]' $(PARTS)
+	@touch $@
+
+$(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
+	@echo 'installing into $(VENV) (once; about a minute)'
+	$(PIP) -e '.[dev]' $(PARTS)
+	@touch $@ $(VENV)/.ready-to-run
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo 'Pegboard needs Python 3.11 or newer: make PYTHON=python3.12 run, for example'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	|| { echo 'no virtual environment could be made; on Debian: apt-get install python3-venv'; rm -rf $(VENV); exit 1; }
