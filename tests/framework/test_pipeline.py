@@ -13,14 +13,17 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import SplineTransformer
 
-from pegboard import ModelSpec, SourceSpec
+from pegboard import ModelSpec, PreprocessorSpec, SourceSpec, SplitterSpec, Wants
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
 from pegboard.errors import BundleError, ConfigError, PluginError, TrainingError, ValidationFailed
 from pegboard.manager import Manager
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
+from pegboard.signature import Signature
 from pegboard.training.pipeline import Run, run
 
 Board = tuple[Manager, Catalog]
@@ -115,6 +118,30 @@ def test_the_baseline_competes_even_if_only_one_model_is_named(board: Board, tmp
 def test_parameters_reach_the_model(board: Board, tmp_path: Path) -> None:
     done = train(board, tmp_path / "r", models=("svr",), model_params={"svr": {"C": 7.5}})
     assert done.winner.pipeline.get_params()["model__regressor__C"] == 7.5
+
+
+def test_an_experiment_names_its_preprocessor_and_its_splitter(
+    board_with: Callable[..., Board], tmp_path: Path
+) -> None:
+    cut: list[tuple[str, int, int]] = []
+
+    def in_order(task: Any, folds: int, seed: int) -> KFold:
+        cut.append((task, folds, seed))
+        return KFold(folds)
+
+    def spline(signature: Signature, wants: Wants) -> SplineTransformer:
+        assert [f.name for f in signature.features] == ["x"]
+        assert wants == Wants(scaling=True)
+        return SplineTransformer()
+
+    board = board_with(
+        register_sources=[source(linear())],
+        register_preprocessors=[PreprocessorSpec(name="spline", make=spline)],
+        register_splitters=[SplitterSpec(name="in-order", make=in_order)],
+    )
+    done = train(board, tmp_path / "r", preprocessor="spline", splitter="in-order", folds=3, seed=5)
+    assert cut == [("regression", 3, 5)]
+    assert isinstance(done.winner.pipeline["preprocess"], SplineTransformer)
 
 
 def test_a_model_no_better_than_the_baseline_says_so(board_with: Callable[..., Board], tmp_path: Path) -> None:

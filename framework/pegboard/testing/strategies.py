@@ -46,9 +46,12 @@ def _features(draw: st.DrawFn, name: str) -> Feature:
 
 
 def _classes() -> st.SearchStrategy[tuple[ClassLabel, ...]]:
-    texts = st.lists(_TEXTS, min_size=2, max_size=4, unique=True)
-    numbers = st.lists(st.integers(-5, 5), min_size=2, max_size=4, unique=True)
-    return st.one_of(texts.map(sorted), numbers.map(sorted), st.just([False, True])).map(tuple)
+    def sets_of(labels: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+        return st.lists(labels, min_size=2, max_size=4, unique=True)
+
+    return st.one_of(sets_of(_TEXTS), sets_of(st.integers(-5, 5)), sets_of(st.booleans())).map(
+        lambda labels: tuple(sorted(labels))
+    )
 
 
 def values(feature: Feature, largest: float = LARGEST_NUMBER) -> st.SearchStrategy[Any]:

@@ -1,0 +1,140 @@
+"""Publish and promote for ever in writers that are killed with SIGKILL at random moments.
+
+    python publishing_loop.py REGISTRY --kills 50 --seed 1
+
+Prints a line of JSON: how many were killed, how many of these inside ``Registry.publish``, and whether a writer
+stopped by itself (its traceback is on standard error).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import uuid
+from pathlib import Path
+from typing import NoReturn
+
+from pegboard import bundle as bundles
+from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.ledger import Ledger
+from pegboard.registry import Registry
+from pegboard.signature import Feature, Signature
+from pegboard.store import FileStore
+
+#: No two kills are further apart than so many undisturbed turns of the loop, nor than so many seconds.
+TURNS, SECONDS = 2, 0.1
+
+MANIFEST = {
+    "name": "house",
+    "model": "linear",
+    "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
+    "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
+    "libraries": {},
+}
+FILES = {bundles.PIPELINE: b"never unpickled here\n" * 500, bundles.REPLAY: b"{}\n"}
+
+
+class TwoStepStore(FileStore):
+    """What a store must not be: its keys appear before their content does."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            return False
+        for part in (data[: len(data) // 2], data[len(data) // 2 :]):
+            os.fsync(descriptor)
+            os.write(descriptor, part)
+        os.fsync(descriptor)
+        os.close(descriptor)
+        return True
+
+
+class Writers:
+    """Forked writers, each with a byte of shared memory that is 1 while it publishes; the byte outlives the writer."""
+
+    def __init__(self, registry: Registry, number: int, scratch: Path) -> None:
+        self._registry, self._scratch = registry, scratch
+        self._inside = mmap.mmap(-1, number)
+        started = time.monotonic()
+        self._turn(0)
+        self.seconds_for_a_turn = time.monotonic() - started
+        self._pids = [self._start(slot) for slot in range(number)]
+
+    def kill(self, slot: int, restart: bool = True) -> bool | None:
+        """Kill a writer; return whether it was publishing, ``None`` if it had stopped by itself."""
+        os.kill(self._pids[slot], signal.SIGKILL)
+        _, status = os.waitpid(self._pids[slot], 0)
+        was_inside, self._inside[slot] = bool(self._inside[slot]), 0
+        if restart:
+            self._pids[slot] = self._start(slot)
+        return was_inside if os.WIFSIGNALED(status) else None
+
+    def _start(self, slot: int) -> int:
+        parent = os.getpid()
+        return os.fork() or self._write(slot, parent)
+
+    def _write(self, slot: int, parent: int) -> NoReturn:
+        try:
+            while os.getppid() == parent:
+                self._turn(slot)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def _turn(self, slot: int) -> None:
+        manifest = {**MANIFEST, "created_at": uuid.uuid4().hex}
+        directory = bundles.write(self._scratch / str(slot), manifest, FILES).directory
+        self._inside[slot] = 1
+        version = self._registry.publish(directory)
+        self._inside[slot] = 0
+        self._registry.promote(str(version), "staging")
+
+
+def kill_at_random(writers: Writers, number: int, kills: int, chance: random.Random) -> list[bool | None]:
+    """Kill ``kills`` writers, all that are left at last; stop early if one has stopped by itself."""
+    longest = min(TURNS * writers.seconds_for_a_turn, SECONDS)
+    outcomes: list[bool | None] = []
+    while len(outcomes) < kills - number and None not in outcomes:
+        time.sleep(chance.uniform(0, longest))
+        outcomes.append(writers.kill(chance.randrange(number)))
+    return outcomes + [writers.kill(slot, restart=False) for slot in range(number)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("registry", type=Path)
+    parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--writers", type=int, default=2)
+    parser.add_argument("--two-steps", action="store_true")
+    options = parser.parse_args()
+
+    registry = Registry(options.registry)
+    if options.two_steps:
+        registry.store = TwoStepStore(options.registry)
+        registry.ledger = Ledger(registry.store)
+    with tempfile.TemporaryDirectory() as scratch:
+        writers = Writers(registry, options.writers, Path(scratch))
+        outcomes = kill_at_random(writers, options.writers, options.kills, random.Random(options.seed))
+    report = {
+        "kills": len(outcomes) - outcomes.count(None),
+        "inside": outcomes.count(True),
+        "stopped": None in outcomes,
+    }
+    json.dump(report, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

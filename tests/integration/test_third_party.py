@@ -1,0 +1,137 @@
+"""Distributions written from the documentation alone, really installed, compete; uninstalled, they are gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sysconfig
+import urllib.request
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
+FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+
+class Environment:
+    """A throwaway environment that sees the packages of this one, and can install and uninstall its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        venv.create(directory / "venv", with_pip=True, symlinks=True)
+        self.python = directory / "venv" / "bin" / "python"
+        (site,) = (directory / "venv" / "lib").glob("python*/site-packages")
+        theirs = sysconfig.get_path("purelib")
+        (site / "outer.pth").write_text(f"import site; site.addsitedir({theirs!r})\n")
+
+    def run(self, *arguments: str) -> str:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")}
+        done = subprocess.run(
+            [self.python, "-m", *arguments],
+            cwd=self.directory,
+            env=ours,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def install(self, *distributions: str) -> None:
+        self.run("pip", "install", "--quiet", *(f"./{d}" for d in distributions))
+
+    def uninstall(self, *distributions: str) -> None:
+        self.run("pip", "uninstall", "--quiet", "--yes", *distributions)
+
+    def names(self, kind: str) -> set[str]:
+        listed = json.loads(self.run("pegboard", "plugins", "list", "--json"))
+        assert listed["problems"] == []
+        return {thing["name"] for thing in listed["registered"] if thing["kind"] == kind}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    made = Environment(tmp_path_factory.mktemp("newcomer"))
+    files = FILE.findall(GUIDE.read_text(encoding="utf-8"))
+    assert {name.split("/")[0] for name, _ in files} == {"pegboard-robust", "pegboard-wine"}
+    for name, content in files:
+        path = made.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return made
+
+
+def test_an_installed_model_and_scorer_compete_and_an_uninstalled_one_is_gone(environment: Environment) -> None:
+    train = ("pegboard", "train", "--source", "house-prices", "--folds", "2", "--json")
+    environment.install("pegboard-robust")
+    try:
+        assert "huber" in environment.names("model")
+        during = json.loads(environment.run(*train))
+        by_their_scorer = json.loads(environment.run(*train, "--scorer", "median-error"))
+    finally:
+        environment.uninstall("pegboard-robust")
+    assert by_their_scorer["leaderboard"]["scorer"] == "median-error"
+    assert "huber" not in environment.names("model")
+    after = json.loads(environment.run(*train))
+    with_it, without = ({c["name"]: c for c in run["leaderboard"]["candidates"]} for run in (during, after))
+    assert set(with_it) - set(without) == {"huber"}
+    assert with_it["huber"]["error"] is None
+    assert {name: with_it[name]["scores"] for name in without} == {name: c["scores"] for name, c in without.items()}
+
+
+@pytest.fixture
+def wine_server(environment: Environment) -> Iterator[str]:
+    environment.install("pegboard-wine")
+    environment.run("pegboard", "data", "validate", "--source", "wine")
+    environment.run("pegboard", "train", "--source", "wine")
+    command = [environment.python, "-m", "pegboard", "serve", "wine", "--port", "0"]
+    server = subprocess.Popen(command, cwd=environment.directory, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        yield re.findall(r"http://\S+", line)[0]
+    finally:
+        server.terminate()
+        server.wait(30)
+        environment.uninstall("pegboard-wine")
+
+
+def test_a_classification_is_trained_published_and_served_with_probabilities(
+    environment: Environment, wine_server: str
+) -> None:
+    from sklearn.datasets import load_wine
+
+    wine = load_wine(as_frame=True)
+    request = urllib.request.Request(
+        f"{wine_server}/predict", wine.data.to_json(orient="records").encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: dict[str, Any] = json.load(response)
+    truth = wine.target_names[wine.target]
+    assert sum(p == t for p, t in zip(answer["predictions"], truth, strict=True)) >= 0.95 * len(truth)
+    for label, probabilities in zip(answer["predictions"], answer["probabilities"], strict=True):
+        assert set(probabilities) == {"class_0", "class_1", "class_2"}
+        assert sum(probabilities.values()) == pytest.approx(1)
+        assert max(probabilities, key=probabilities.__getitem__) == label
+    assert (answer["model"], answer["version"]) == ("wine", 1)
+
+
+def test_this_test_runs_what_the_guide_says() -> None:
+    commands = re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in commands for line in block.splitlines()]
+    assert lines == [
+        "pip install ./pegboard-robust",
+        "pegboard plugins list",
+        "pegboard train",
+        "pip install ./pegboard-wine",
+        "pegboard data validate --source wine",
+        "pegboard train --source wine",
+        "pegboard serve wine",
+    ]
