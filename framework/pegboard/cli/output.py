@@ -88,17 +88,20 @@ def print_leaderboard(board: Leaderboard, to: Console, winner: str | None = None
 
 
 def _figures(board: Leaderboard, candidate: Candidate) -> tuple[str, str, str, str]:
+    best = board.finished[0]
+    digits = _digits(best.mean)
     difference, error = board.behind(candidate)
-    behind = "" if candidate is board.finished[0] else f"{figure(difference, sign=True)} ± {figure(error)}"
-    return figure(candidate.mean), figure(candidate.spread), behind, f"{candidate.fit_seconds:.2f} s"
+    behind = "" if candidate is best else f"{difference:+,.{digits}f} ± {figure(error, digits)}"
+    return figure(candidate.mean, digits), figure(candidate.spread, digits), behind, f"{candidate.fit_seconds:.2f} s"
 
 
-def figure(value: float, *, sign: bool = False) -> str:
-    """Write a score with as many digits as its size asks for."""
-    if not math.isfinite(value):
-        return "-"
-    digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
-    return f"{value:{'+' if sign else ''},.{digits}f}"
+def figure(value: float, digits: int | None = None) -> str:
+    """Write a score with ``digits`` decimals, or as many as its size asks for; ``-`` for what cannot be known."""
+    return f"{value:,.{_digits(value) if digits is None else digits}f}" if math.isfinite(value) else "-"
+
+
+def _digits(value: float) -> int:
+    return 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
 
 
 def print_report(report: ValidationReport, to: Console) -> None:

@@ -7,10 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from pegboard.leaderboard import Leaderboard
 from pegboard.training.pipeline import Listener
 
 
@@ -18,9 +17,9 @@ class Progress(Listener):
     """A listener that writes to a console; where that is no terminal, it writes plain lines."""
 
     def __init__(self, console: Console) -> None:
-        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}")
         self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True)
-        self._task = self._bar.add_task("", visible=False)
+        self._task: TaskID | None = None
         self._console = console
         self._began: tuple[str, str, float] | None = None
 
@@ -39,21 +38,19 @@ class Progress(Listener):
         """Close the line of the stage before and open this one's."""
         self._finish("✓")
         self._began = name, detail, time.perf_counter()
-        self._bar.update(self._task, description=f"{name}: {detail}", total=None, completed=0, visible=True)
+        self._task = self._bar.add_task(f"{name}: {detail}", total=None, count="")
 
     def fold(self, candidate: str, done: int, total: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, description=f"compare: {candidate}", total=total, completed=done)
-
-    def compared(self, board: Leaderboard) -> None:
-        """Name the leader as soon as it is known."""
-        leader = board.candidates[0]
-        self._console.print(f"  {leader.name} leads with {board.scorer} {leader.mean:,.4g}", style="dim")
+        if self._task is not None:
+            count = f"fold {done} of {total}"
+            self._bar.update(self._task, description=f"compare: {candidate}", total=total, completed=done, count=count)
 
     def _finish(self, mark: str) -> None:
-        if self._began is not None:
-            name, detail, start = self._began
-            style = "green" if mark == "✓" else "red"
-            self._console.print(f"[{style}]{mark}[/] {name:<9}{detail}  [dim]{time.perf_counter() - start:.1f} s[/]")
-            self._began = None
-            self._bar.update(self._task, visible=False)
+        if self._began is None or self._task is None:
+            return
+        name, detail, start = self._began
+        style = "green" if mark == "✓" else "red"
+        self._bar.remove_task(self._task)
+        self._console.print(f"[{style}]{mark}[/] {name:<9}{detail}  [dim]{time.perf_counter() - start:.1f} s[/]")
+        self._began = self._task = None

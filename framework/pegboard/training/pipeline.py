@@ -38,9 +38,6 @@ class Listener:
     def fold(self, candidate: str, done: int, total: int) -> None:
         """Note that one of all candidates' folds is done."""
 
-    def compared(self, board: Leaderboard) -> None:
-        """Note that the leaderboard stands."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -126,7 +123,6 @@ class _Announcer:
         self.manager.notify("after_candidate", experiment=self.experiment, candidate=candidate)
 
     def compared(self, board: Leaderboard) -> None:
-        self.listener.compared(board)
         self.manager.notify("after_compare", experiment=self.experiment, leaderboard=board)
 
     def published(self, version: Version) -> None:
