@@ -118,7 +118,8 @@ def _canonical_text(column: pd.Series[Any]) -> tuple[Column, npt.NDArray[np.bool
     missing = column.isna().to_numpy(dtype=bool)
     values = column.to_numpy(dtype=object, copy=True)
     values[missing] = np.nan
-    if isinstance(column.dtype, pd.StringDtype):
+    # The usual case, in compiled code; only a column that is not all texts is looked at value by value.
+    if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         return values, np.zeros(len(values), dtype=bool)
     bad = np.fromiter((not isinstance(v, str) for v in values), dtype=bool, count=len(values)) & ~missing
     values[bad] = np.nan

@@ -16,6 +16,7 @@ from urllib.error import HTTPError, URLError
 from pegboard import DataError
 
 MOST_BYTES = 100 * 2**20
+MOST_SECONDS = 86_400
 CHUNK = 64 * 2**10
 #: How long one read may wait for the next bytes, within the whole download's time.
 STALL_SECONDS = 10.0
@@ -26,11 +27,14 @@ def download(url: str, target: Path, *, check: Callable[[Path], object], timeout
 
     ``check`` reads the file before it gets its name and raises if it is not what it should be. Only http and https
     are spoken, in redirects too; compressed answers and more than 100 MiB are refused. Whatever goes wrong is a
-    :class:`DataError`, and leaves nothing behind.
+    :class:`DataError`, and leaves no file behind.
     """
-    if not url.startswith(("http://", "https://")):
+    if not url.lower().startswith(("http://", "https://")):
         raise DataError(f"cannot download {url!r}: it is neither http nor https")
+    if not 0 < timeout <= MOST_SECONDS:
+        raise DataError(f"cannot download {url} in {timeout} seconds: set a timeout above 0, of {MOST_SECONDS} at most")
     deadline = time.monotonic() + timeout
+    remedy = f"; try again, or put the file at {target} yourself"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as scratch:
@@ -40,16 +44,42 @@ def download(url: str, target: Path, *, check: Callable[[Path], object], timeout
             check(partial)
             partial.replace(target)
     except HTTPError as error:
-        raise DataError(f"cannot download {url}: the server answers {error.code} {error.reason}") from error
-    except (URLError, http.client.HTTPException, OSError) as error:
+        raise DataError(f"cannot download {url}: the server answers {error.code} {error.reason}{remedy}") from error
+    except (URLError, http.client.HTTPException, OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise DataError(f"cannot download {url}: {reason or type(error).__name__}") from error
+        raise DataError(f"cannot download {url}: {reason or type(error).__name__}{remedy}") from error
     except DataError as error:
-        raise DataError(f"cannot use {url}: {error}") from error
+        raise DataError(f"cannot use {url}: {str(error).replace(str(partial), 'the answer')}{remedy}") from error
 
 
 def _fetch(url: str, file: IO[bytes], deadline: float) -> None:
-    with _open(url, deadline) as response:
+    """Copy what a URL answers to a file, before the deadline however slowly the server writes.
+
+    A socket's time-out starts anew with every byte, so the waiting is done here. A thread that is left behind ends
+    with its next write: the file is closed by then.
+    """
+    outcome: queue.Queue[Exception | None] = queue.Queue()
+
+    def work() -> None:
+        try:
+            _copy(url, file, deadline)
+            outcome.put(None)
+        except Exception as error:
+            outcome.put(error)
+
+    threading.Thread(target=work, name="download", daemon=True).start()
+    try:
+        error = outcome.get(timeout=max(deadline - time.monotonic(), 0.0))
+    except queue.Empty:
+        raise DataError("the server does not answer in time") from None
+    if error is not None:
+        raise error
+
+
+def _copy(url: str, file: IO[bytes], deadline: float) -> None:
+    wanted = request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "pegboard"})  # noqa: S310
+    patience = min(STALL_SECONDS, max(deadline - time.monotonic(), 0.001))
+    with _opener().open(wanted, timeout=patience) as response:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
             raise DataError(f"the answer is compressed ({encoding}), which was not asked for")
@@ -66,29 +96,12 @@ def _fetch(url: str, file: IO[bytes], deadline: float) -> None:
         raise DataError(f"the answer ends after {received} of {promised} bytes")
 
 
-def _open(url: str, deadline: float) -> Any:
-    """Open a URL before the deadline, however slowly the server writes its headers.
+class _Redirects(request.HTTPRedirectHandler):
+    """Follows redirects without reading their bodies, which may be of any length, into memory."""
 
-    A socket's time-out starts anew with every byte, so the waiting is done here and the thread is left behind.
-    """
-    answers: queue.Queue[Any] = queue.Queue()
-    remaining = max(deadline - time.monotonic(), 0.0)
-
-    def ask() -> None:
-        try:
-            wanted = request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "pegboard"})  # noqa: S310
-            answers.put(_opener().open(wanted, timeout=min(STALL_SECONDS, remaining)))
-        except Exception as error:
-            answers.put(error)
-
-    threading.Thread(target=ask, name="download", daemon=True).start()
-    try:
-        answer = answers.get(timeout=remaining)
-    except queue.Empty:
-        raise DataError("the server does not answer in time") from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        fp.close()
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener() -> request.OpenerDirector:
@@ -100,7 +113,7 @@ def _opener() -> request.OpenerDirector:
         request.HTTPHandler,
         request.HTTPSHandler,
         request.HTTPDefaultErrorHandler,
-        request.HTTPRedirectHandler,
+        _Redirects,
         request.HTTPErrorProcessor,
     ):
         opener.add_handler(handler())

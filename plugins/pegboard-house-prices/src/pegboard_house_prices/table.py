@@ -40,7 +40,11 @@ def load_table(path: str, url: str, timeout: float) -> pd.DataFrame:
     """Return the table of ``path``; see :func:`pegboard_house_prices.plugin.load`."""
     local = Path(path) if path else Path(str(files("pegboard_house_prices") / "ames.csv"))
     origin = str(local)
-    if not local.exists():
+    try:
+        exists = local.exists()
+    except OSError as error:
+        raise DataError(f"cannot look for {local}: {error.strerror}") from error
+    if not exists:
         origin = url or URL
         download(origin, local, check=read, timeout=timeout)
     table = read(local)
@@ -51,14 +55,19 @@ def load_table(path: str, url: str, timeout: float) -> pd.DataFrame:
 def read(path: Path) -> pd.DataFrame:
     """Read a CSV file of house sales; raise :class:`DataError` if it is anything else."""
     try:
-        # index_col=False: otherwise a row with one field too many would shift every column unnoticed.
-        table = pd.read_csv(path, compression=None, index_col=False, encoding="utf-8")
+        table = pd.read_csv(path, compression=None, encoding="utf-8")
     except (ValueError, OSError) as error:
         raise DataError(f"{path} is not a CSV file of house sales: {error}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # what pandas makes of a first row with fields too many
+        raise DataError(f"{path} is not a CSV file of house sales: its rows have more fields than its heading")
     table = table.rename(columns=HEADINGS)
     if missing := [column for column in COLUMNS if column not in table]:
         found = ", ".join(map(str, table.columns[:5]))
         raise DataError(
             f"{path} is not a table of house sales: it lacks {', '.join(missing)} (it begins: {found[:200]})"
         )
+    if twice := [column for column in COLUMNS if [*table.columns].count(column) > 1]:
+        raise DataError(f"{path} is not a table of house sales: it has {', '.join(twice)} twice")
+    if table.empty:
+        raise DataError(f"{path} holds no rows")
     return table[COLUMNS]
