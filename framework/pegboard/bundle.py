@@ -32,6 +32,11 @@ VALIDATION = "validation.json"
 EXACT = ("scikit-learn",)
 RECORDED = ("pegboard", "scikit-learn", "numpy", "pandas", "joblib", "scipy")
 
+#: What helps a damaged bundle.
+REMEDY = "restore it from a copy, or train again"
+
+_NEEDED = {"name": str, "model": str, "files": dict}
+_NEEDED |= dict.fromkeys(("signature", "leaderboard", "metrics", "data", "libraries"), dict)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -71,9 +76,11 @@ class Bundle:
         try:
             data = (self.directory / file).read_bytes()
         except OSError as error:
-            raise BundleError(f"{self.directory}: cannot read {file}: {error.strerror}") from error
+            raise BundleError(f"{self.directory}: cannot read {file}: {error.strerror}; {REMEDY}") from error
         if len(data) != expected["size"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
-            raise BundleError(f"{self.directory}: {file} is not what the manifest says; it was altered or cut")
+            raise BundleError(
+                f"{self.directory}: {file} is not what the manifest says; it was altered or cut: {REMEDY}"
+            )
         return data
 
     def replay(self) -> Mapping[str, Any]:
@@ -94,9 +101,10 @@ class Bundle:
         for library in EXACT:
             made_with, here = self.manifest["libraries"].get(library), library_version(library)
             if made_with != here:
+                remedy = f"pip install {library}=={made_with}, or train again" if made_with else "train again"
                 raise BundleError(
-                    f"{self.directory} was made with {library} {made_with}, and {here or 'none'} is installed: "
-                    f"pip install {library}=={made_with}, or train again"
+                    f"{self.directory} was made with {library} {made_with or '(unknown)'}, "
+                    f"and {here or 'none'} is installed: {remedy}"
                 )
 
 
@@ -139,21 +147,33 @@ def verify(bundle: Bundle) -> None:
     """Read every file and refuse what the manifest does not know; raise :class:`BundleError` on the first finding."""
     present = {path.name for path in bundle.directory.iterdir()} - {MANIFEST}
     if unknown := present - set(bundle.manifest["files"]):
-        raise BundleError(f"{bundle.directory}: not in the manifest: {', '.join(sorted(unknown))}")
+        raise BundleError(f"{bundle.directory}: not in the manifest: {', '.join(sorted(unknown))}; remove them")
     for file in bundle.manifest["files"]:
         bundle.read(file)
 
 
 def _parse(data: bytes, directory: Path) -> Mapping[str, Any]:
     try:
-        manifest = json.loads(data)
-        fits = manifest["format"] == FORMAT
-        needed = ("name", "model", "signature", "leaderboard", "libraries")
-        whole = all(key in manifest for key in needed) and PIPELINE in manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{directory}: {MANIFEST} is not a bundle's manifest: {error!r}") from error
-    if not fits:
-        raise BundleError(f"{directory} has format {manifest['format']}; this Pegboard reads format {FORMAT}")
-    if not whole or not all(_FILE_NAME.fullmatch(name) for name in manifest["files"]):
-        raise BundleError(f"{directory}: {MANIFEST} lacks what a bundle's manifest has")
-    return dict(manifest)
+        manifest: dict[str, Any] = json.loads(data)
+        found = manifest["format"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{directory}: {MANIFEST} is not a bundle's manifest ({error!r}); {REMEDY}") from error
+    if found != FORMAT:
+        raise BundleError(f"{directory} has format {found}; this Pegboard reads format {FORMAT}: upgrade Pegboard")
+    if problem := _problem(manifest):
+        raise BundleError(f"{directory}: {MANIFEST} {problem}; {REMEDY}")
+    return manifest
+
+
+def _problem(manifest: Mapping[str, Any]) -> str | None:
+    for key, kind in _NEEDED.items():
+        if not isinstance(manifest.get(key), kind):
+            return f"does not say {key}"
+    if PIPELINE not in manifest["files"]:
+        return f"knows no {PIPELINE}"
+    for name, file in manifest["files"].items():
+        if not _FILE_NAME.fullmatch(name):
+            return f"names {name!r}, which cannot be a file of a bundle"
+        if not (isinstance(file, dict) and {"size", "sha256"} <= set(file)):
+            return f"does not say size and sha256 of {name}"
+    return None

@@ -23,6 +23,8 @@ Action = Literal["published", "promoted", "rolled-back"]
 FORMAT = 1
 FIRST = "0" * 64
 PREFIX = "ledger"
+#: The fields of an entry that are integers; the others are texts.
+NUMBERS = frozenset({"number", "version", "format"})
 #: A writer that loses this many races in a row gives up; each loss means that another writer has won.
 MOST_ATTEMPTS = 1000
 
@@ -111,7 +113,9 @@ class Ledger:
                 at=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 actor=_actor(),
             )
-            if self._store.create(f"{PREFIX}/{_file_name(entry.number)}", entry.to_bytes()):
+            key, data = f"{PREFIX}/{_file_name(entry.number)}", entry.to_bytes()
+            replay([*entries, _parse(data, f"{self._store}/{key}")])  # what could not be read back is not written
+            if self._store.create(key, data):
                 return entry
         raise RegistryError(f"{self._store}: {MOST_ATTEMPTS} other writers were first; try again")
 
@@ -140,8 +144,10 @@ def _parse(data: bytes, where: str) -> Entry:
         if fields["format"] != FORMAT:
             raise RegistryError(f"{where} has format {fields['format']}; this Pegboard reads format {FORMAT}")
         entry = Entry(**fields)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RegistryError(f"{where} is not a ledger entry: {error}") from error
+    if wrong := [name for name, value in fields.items() if type(value) is not (int if name in NUMBERS else str)]:
+        raise RegistryError(f"{where} is not a ledger entry: wrong type of {', '.join(wrong)}")
     if entry.action not in get_args(Action):
         raise RegistryError(f"{where}: unknown action {entry.action!r}")
     return entry

@@ -99,6 +99,7 @@ class Registry:
         for file in bundle.manifest["files"]:
             self._put(f"{prefix}/{file}", bundle.read(file))
         self._put(f"{prefix}/{bundles.MANIFEST}", (directory / bundles.MANIFEST).read_bytes())
+        bundles.verify(bundles.open_bundle(self.store.path(prefix), bundle.digest))
 
         def published(state: State) -> Mapping[str, Any]:
             if any(entry.bundle == bundle.digest for entry in state.published.get(name, ())):

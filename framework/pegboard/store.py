@@ -52,6 +52,8 @@ class FileStore:
             return self.path(key).read_bytes()
         except FileNotFoundError:
             raise RegistryError(f"{self.root} holds no {key}") from None
+        except OSError as error:
+            raise RegistryError(f"cannot read the registry at {self.root}: {error}") from error
 
     def names(self, prefix: str) -> list[str]:
         """Return the names directly under a prefix, sorted."""
@@ -59,13 +61,15 @@ class FileStore:
             return sorted(entry.name for entry in os.scandir(self.path(prefix)))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise RegistryError(f"cannot read the registry at {self.root}: {error}") from error
 
     @contextmanager
     def _whole(self, path: Path, data: bytes) -> Iterator[Path]:
         directory = self.root / PARTIAL
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(directory)
+            _make_directory(path.parent)
             partial = directory / uuid.uuid4().hex
             try:
                 with partial.open("xb") as file:
@@ -77,6 +81,14 @@ class FileStore:
                 partial.unlink(missing_ok=True)
         except OSError as error:
             raise RegistryError(f"cannot write to the registry at {self.root}: {error}") from error
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory, and those above it, each name durable before anything is put inside."""
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:

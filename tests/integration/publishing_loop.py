@@ -38,6 +38,8 @@ MANIFEST = {
     "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
     "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
     "libraries": {},
+    "metrics": {},
+    "data": {},
 }
 FILES = {bundles.PIPELINE: b"never unpickled here\n" * 500, bundles.REPLAY: b"{}\n"}
 

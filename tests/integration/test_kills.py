@@ -100,6 +100,7 @@ def test_the_same_kills_find_out_a_store_whose_keys_appear_before_their_content(
     round_ = kill_writers(root, 200, 0, "--writers", "1", "--two-steps")
 
     assert round_["stopped"], "no writer has come upon the damage in 200 kills"
+    assert "is not a ledger entry" in round_["errors"]
     assert any("is not a ledger entry" in finding for finding in findings(root))
 
 
