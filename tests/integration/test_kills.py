@@ -66,6 +66,8 @@ def publish(root: Path, scratch: Path, mark: str) -> str:
         "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
         "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
         "libraries": {},
+        "metrics": {},
+        "data": {},
     }
     bundle = bundles.write(scratch / mark, manifest, {PIPELINE: b"never unpickled here"})
     return str(Registry(root).publish(bundle.directory))
