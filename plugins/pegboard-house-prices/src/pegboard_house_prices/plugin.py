@@ -5,25 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pegboard import SourceSpec, hookimpl
+from pegboard_house_prices.columns import FEATURES, KEY, TARGET
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pegboard.signature import Kind
-
-FEATURES: dict[str, Kind] = {
-    "MSSubClass": "integer",
-    "MSZoning": "category",
-    "LotArea": "integer",
-    "LotConfig": "category",
-    "BldgType": "category",
-    "OverallCond": "integer",
-    "YearBuilt": "integer",
-    "YearRemodAdd": "integer",
-    "Exterior1st": "category",
-    "BsmtFinSF2": "number",
-    "TotalBsmtSF": "number",
-}
 
 
 def _between(column: str, low: float, high: float, **more: Any) -> dict[str, Any]:
@@ -71,8 +56,8 @@ def register_sources() -> list[SourceSpec]:
         SourceSpec(
             name="house-prices",
             task="regression",
-            target="SalePrice",
-            keys=("Id",),
+            target=TARGET,
+            keys=(KEY,),
             features=FEATURES,
             expectations=EXPECTATIONS,
             load=load,

@@ -12,28 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from pegboard import DataError
+from pegboard_house_prices.columns import COLUMNS, HEADINGS
 from pegboard_house_prices.download import download
-from pegboard_house_prices.plugin import FEATURES
 
 URL = "https://www.openintro.org/data/csv/ames.csv"
-COLUMNS = ["Id", *FEATURES, "SalePrice"]
-
-#: The published headings, and ours.
-HEADINGS = {
-    "Order": "Id",
-    "MS.SubClass": "MSSubClass",
-    "MS.Zoning": "MSZoning",
-    "Lot.Area": "LotArea",
-    "Lot.Config": "LotConfig",
-    "Bldg.Type": "BldgType",
-    "Overall.Cond": "OverallCond",
-    "Year.Built": "YearBuilt",
-    "Year.Remod.Add": "YearRemodAdd",
-    "Exterior.1st": "Exterior1st",
-    "BsmtFin.SF.2": "BsmtFinSF2",
-    "Total.Bsmt.SF": "TotalBsmtSF",
-    "price": "SalePrice",
-}
 
 
 def load_table(path: str, url: str, timeout: float) -> pd.DataFrame:
