@@ -118,10 +118,14 @@ def _canonical_text(column: pd.Series[Any]) -> tuple[Column, npt.NDArray[np.bool
     missing = column.isna().to_numpy(dtype=bool)
     values = column.to_numpy(dtype=object, copy=True)
     values[missing] = np.nan
-    # The usual case, in compiled code; only a column that is not all texts is looked at value by value.
-    if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+    try:
+        # The usual case, in compiled code; only a column that is not all valid texts is looked at value by value.
+        "".join(values[~missing]).encode()
+    except (TypeError, UnicodeEncodeError):
+        check = Feature(str(column.name), "category").problem
+    else:
         return values, np.zeros(len(values), dtype=bool)
-    bad = np.fromiter((not isinstance(v, str) for v in values), dtype=bool, count=len(values)) & ~missing
+    bad = np.fromiter((check(v) is not None for v in values), dtype=bool, count=len(values)) & ~missing
     values[bad] = np.nan
     return values, bad
 
@@ -134,6 +138,9 @@ def _canonical_number(column: pd.Series[Any], kind: Kind) -> tuple[Column, npt.N
     if pd.api.types.is_complex_dtype(column.dtype) or is_bool != (kind == "boolean"):
         return np.full(len(column), np.nan), ~missing
     values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    if kind == "integer" and pd.api.types.is_integer_dtype(column.dtype):
+        beyond = (column > LARGEST_INTEGER) | (column < -LARGEST_INTEGER)
+        values[beyond.to_numpy(dtype=bool, na_value=False)] = np.inf  # rounded, 2**53 + 1 would pass
     return _within(values, kind, missing)
 
 
@@ -178,6 +185,10 @@ def conform(frame: pd.DataFrame, signature: Signature) -> pd.DataFrame:
             problems.append(Problem(None, feature.name, f"the column is missing{hint}"))
             total += 1
             continue
+        if isinstance(frame[feature.name], pd.DataFrame):
+            problems.append(Problem(None, feature.name, "the column comes more than once"))
+            total += 1
+            continue
         values, bad = canonical(frame[feature.name], feature.kind)
         columns[feature.name] = values
         for rows, describe in _complaints(frame[feature.name], feature, values, bad):
@@ -185,13 +196,13 @@ def conform(frame: pd.DataFrame, signature: Signature) -> pd.DataFrame:
             total += len(rows)
     if problems:
         raise SignatureError(sorted(problems, key=lambda p: -1 if p.row is None else p.row), total)
-    return pd.DataFrame(columns, index=frame.index, copy=False)
+    return _frame(columns, frame.index)
 
 
 def _complaints(
     column: pd.Series[Any], feature: Feature, values: Column, bad: npt.NDArray[np.bool_]
 ) -> Iterable[tuple[npt.NDArray[np.intp], Callable[[int], str]]]:
-    yield np.flatnonzero(bad), lambda row: f"{column.iloc[row]!r} is not {_article(feature.kind)}"
+    yield np.flatnonzero(bad), lambda row: f"{_plain(column.iloc[row])!r} is not {_article(feature.kind)}"
     if not feature.nullable:
         null = np.flatnonzero(pd.isna(values) & ~bad)
         yield null, lambda _: "is null: the training data has no nulls here"
@@ -241,7 +252,13 @@ def from_records(records: Sequence[Mapping[str, Any]], signature: Signature) -> 
     for feature in signature.features:
         values = [np.nan if (value := record[feature.name]) is None else value for record in records]
         columns[feature.name] = np.array(values, dtype=object if feature.kind == "category" else np.float64)
-    return pd.DataFrame(columns, copy=False)
+    return _frame(columns, pd.RangeIndex(len(records)))
+
+
+def _frame(columns: Mapping[str, Column], index: pd.Index[Any]) -> pd.DataFrame:
+    """Keep object arrays what they are: pandas 3 would make its own text type of them or not, by what is in them."""
+    kept = {n: pd.Series(v, index, object, copy=False) if v.dtype == object else v for n, v in columns.items()}
+    return pd.DataFrame(kept, index, copy=False)
 
 
 def fingerprint(frame: pd.DataFrame, target: Column) -> str:

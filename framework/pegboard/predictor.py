@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pegboard.bundle import Bundle
-from pegboard.errors import SignatureError
+from pegboard.errors import Problem, SignatureError
 from pegboard.signature import ClassLabel, Signature
 
 if TYPE_CHECKING:
@@ -61,12 +61,22 @@ class Predictor:
         if self.signature.task == "regression":
             if not len(features):
                 return Predictions(np.empty(0))
-            return Predictions(np.asarray(self.pipeline.predict(features), dtype=np.float64))
+            return Predictions(_finite(np.asarray(self.pipeline.predict(features), dtype=np.float64)))
         classes = self.signature.classes
         labels = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
         if not len(features):
             return Predictions(labels[:0], np.empty((0, len(classes))), classes)
         if not hasattr(self.pipeline, "predict_proba"):
             return Predictions(np.asarray(self.pipeline.predict(features)))
-        probabilities = np.asarray(self.pipeline.predict_proba(features), dtype=np.float64)
+        probabilities = _finite(np.asarray(self.pipeline.predict_proba(features), dtype=np.float64))
         return Predictions(labels[probabilities.argmax(axis=1)], probabilities, classes)
+
+
+def _finite(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Refuse rows so far from the training data that the model has no finite answer for them."""
+    import numpy as np
+
+    wrong = np.flatnonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1))
+    if len(wrong):
+        raise SignatureError([Problem(int(row), None, "the model has no finite answer for it") for row in wrong])
+    return answers

@@ -7,7 +7,7 @@ that every pipeline is fitted on and asked with (see :mod:`pegboard.frames`). No
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,9 @@ LARGEST_NUMBER = 3.4028234663852886e38
 LARGEST_INTEGER = 2**53
 #: Above this many distinct texts a column is open-ended and its categories are not listed.
 MOST_CATEGORIES = 1000
+#: For this many unknown fields of a request, and up to this length, the nearest feature is looked for.
+MOST_HINTS = 100
+LONGEST_HINTED = 200
 
 ClassLabel = str | int | bool
 
@@ -101,24 +104,24 @@ class Signature:
     def problems(self, records: Sequence[object]) -> list[Problem]:
         """Everything wrong with decoded JSON records: missing, unknown and mistyped fields, by row and field."""
         found: list[Problem] = []
+        hints = _Hints(feature.name for feature in self.features)
         for row, record in enumerate(records):
             if isinstance(record, Mapping):
-                found += self._record_problems(row, record)
+                found += self._record_problems(row, record, hints)
             else:
                 found.append(Problem(row, None, f"must be an object with named fields, not {_json_type(record)}"))
         return found
 
-    def _record_problems(self, row: int, record: Mapping[str, Any]) -> list[Problem]:
+    def _record_problems(self, row: int, record: Mapping[str, Any], hints: _Hints) -> list[Problem]:
         found = []
-        names = {feature.name for feature in self.features}
         for feature in self.features:
             if feature.name not in record:
                 found.append(Problem(row, feature.name, "is missing" + (" (null is allowed)" * feature.nullable)))
             elif problem := feature.problem(record[feature.name]):
                 found.append(Problem(row, feature.name, problem))
         for name in record:
-            if name not in names and name not in self.keys:
-                found.append(Problem(row, name, f"is not a feature{did_you_mean(name, names)}"))
+            if name not in hints.known and name not in self.keys:
+                found.append(Problem(row, name, f"is not a feature{hints[name]}"))
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,6 +137,19 @@ class Signature:
         )
         sequences = {"features": features, "keys": tuple(data["keys"]), "classes": tuple(data["classes"])}
         return cls(**{**data, **sequences})
+
+
+class _Hints(dict[str, str]):
+    """The nearest known name for each unknown one, searched once: a request may have a million, at 50 µs each."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        super().__init__()
+        self.known = frozenset(known)
+
+    def __missing__(self, name: str) -> str:
+        sought = len(self) < MOST_HINTS and len(name) <= LONGEST_HINTED
+        self[name] = did_you_mean(name, self.known) if sought else ""
+        return self[name]
 
 
 def _json_type(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ import pandas as pd
 
 from pegboard.errors import DataError, Problem, SignatureError
 from pegboard.predictor import Predictor
-from pegboard.signature import Signature
+from pegboard.signature import Kind, Signature
+
+BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
 #: The texts that stand for a missing value in a CSV, unless a column's categories include them.
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
@@ -38,7 +40,7 @@ def _scored(predictor: Predictor, frame: pd.DataFrame, offset: int) -> pd.DataFr
     except SignatureError as error:
         moved = [Problem(None if p.row is None else p.row + offset, p.field, p.problem) for p in error.problems]
         raise SignatureError(moved, error.total) from None
-    columns: dict[str, Any] = {key: frame[key].to_numpy() for key in predictor.signature.keys if key in frame}
+    columns: dict[str, Any] = {key: frame[key].array for key in predictor.signature.keys if key in frame}
     columns["prediction"] = predictions.values
     if predictions.probabilities is not None:
         for position, label in enumerate(predictions.classes):
@@ -50,7 +52,7 @@ def read_chunks(path: Path, signature: Signature, chunk: int) -> Iterator[pd.Dat
     """Yield the rows of a CSV or Parquet file, at least one frame (maybe empty)."""
     suffix = _known_suffix(path)
     try:
-        yield from _read_parquet(path, chunk) if suffix == ".parquet" else _read_csv(path, signature, chunk)
+        yield from _read_parquet(path, signature, chunk) if suffix == ".parquet" else _read_csv(path, signature, chunk)
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise DataError(f"cannot read {path}: {error}") from error
 
@@ -59,28 +61,65 @@ def _read_csv(path: Path, signature: Signature, chunk: int) -> Iterator[pd.DataF
     texts = [f for f in signature.features if f.kind == "category"]
     missing: dict[Any, list[str]] = {f.name: [m for m in MISSING if m not in (f.categories or ())] for f in texts}
     missing |= {f.name: list(MISSING) for f in signature.features if f.kind != "category"}
+    _refuse_repeated(_header(path), signature)
     with pd.read_csv(
         path,
         chunksize=chunk,
-        dtype={f.name: "object" for f in texts},
+        dtype=dict.fromkeys([*signature.keys, *(f.name for f in texts)], "object"),
         na_values=missing,
         keep_default_na=False,
-        index_col=False,
         encoding="utf-8",
         low_memory=False,
     ) as frames:
-        yield from frames
+        for frame in frames:
+            if len(frame) and not isinstance(frame.index, pd.RangeIndex):
+                raise ValueError("its first row has more fields than its header")
+            for feature in signature.features:
+                if feature.name in frame:
+                    frame[feature.name] = _values(frame[feature.name], feature.kind)
+            yield frame
 
 
-def _read_parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
+def _header(path: Path) -> list[str]:
+    """Return the header as it is: pandas would give the second of two equal names another one."""
+    header = pd.read_csv(path, header=None, nrows=1, dtype="object", keep_default_na=False, encoding="utf-8")
+    return [str(name) for name in header.iloc[0]]
+
+
+def _refuse_repeated(names: Sequence[str], signature: Signature) -> None:
+    wanted = [*signature.keys, *(feature.name for feature in signature.features)]
+    if twice := [name for name in wanted if names.count(name) > 1]:
+        raise ValueError(f"columns that come more than once: {', '.join(twice)}")
+
+
+def _values(column: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
+    """Read the texts of a column one by one: a single bad one makes pandas leave all of them as texts."""
+    if kind == "category" or pd.api.types.infer_dtype(column, skipna=True) != "string":
+        return column
+    values = column.map(BOOLEANS) if kind == "boolean" else pd.to_numeric(column, errors="coerce")
+    return values.astype(object).where(values.notna(), column.astype(object))
+
+
+def _read_parquet(path: Path, signature: Signature, chunk: int) -> Iterator[pd.DataFrame]:
     parquet = _pyarrow_parquet()
     with parquet.ParquetFile(path) as file:
+        _refuse_repeated(file.schema_arrow.names, signature)
         empty = True
         for batch in file.iter_batches(chunk):
             empty = False
-            yield batch.to_pandas()
+            yield _from_arrow(batch, signature)
         if empty:
-            yield file.schema_arrow.empty_table().to_pandas()
+            yield _from_arrow(file.schema_arrow.empty_table(), signature)
+
+
+def _from_arrow(batch: Any, signature: Signature) -> pd.DataFrame:
+    """Ignore pandas' own notes, so that a stored index is a column; keep keys as they are, nulls and all."""
+    batch.validate(full=True)  # a damaged file may hold texts that are none
+    frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
+    for key in signature.keys:
+        if key in frame:
+            frame[key] = pd.arrays.ArrowExtensionArray(batch.column(key))
+    return frame
 
 
 def write_table(frame: pd.DataFrame, target: Path) -> None:

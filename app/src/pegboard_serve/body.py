@@ -15,6 +15,10 @@ class BadBody(Exception):
         self.status = status
 
 
+class _NoNumber(ValueError):
+    pass
+
+
 def parse_records(body: bytes, mimetype: str, max_rows: int) -> list[Any]:
     """Return the body's rows: a JSON list, or one object as a list of one.
 
@@ -28,8 +32,10 @@ def parse_records(body: bytes, mimetype: str, max_rows: int) -> list[Any]:
         raise BadBody(f"the body is not UTF-8: byte {error.start}") from None
     except RecursionError:
         raise BadBody("the body is nested too deeply") from None
-    except ValueError as error:  # not JSON, or an integer of thousands of digits
+    except (json.JSONDecodeError, _NoNumber) as error:
         raise BadBody(f"the body is not JSON: {error}") from None
+    except ValueError:  # Python's own limit for integers, and its advice is not for clients
+        raise BadBody("the body holds an integer of too many digits") from None
     if isinstance(data, dict):
         data = [data]
     if not isinstance(data, list) or not data:
@@ -40,4 +46,4 @@ def parse_records(body: bytes, mimetype: str, max_rows: int) -> list[Any]:
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a JSON number (null stands for a missing value)")
+    raise _NoNumber(f"{constant} is not a JSON number (null stands for a missing value)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import click
@@ -27,7 +26,11 @@ def serve(model: str, registry: str | None, host: str, port: int, threads: int, 
     app = create_app(Settings(model=model or load_experiment(config).name, registry=location))
     try:
         server = waitress.create_server(app, host=host, port=port, threads=threads, ident=None)
-    except (OSError, socket.gaierror) as error:
-        raise PegboardError(f"cannot listen on {host}:{port}: {error}; choose another with --port") from error
-    click.echo(f"serving {app.config['VERSION']} on http://{host}:{server.effective_port}  (Ctrl-C ends it)")
+    except (OSError, ValueError) as error:  # a host that cannot be resolved is waitress' ValueError
+        raise PegboardError(f"cannot listen on {host}:{port}: {error}; choose another with --port or --host") from error
+    # A host with several addresses (localhost: 127.0.0.1 and ::1) makes another kind of server.
+    several = getattr(server, "effective_listen", None)
+    for address, taken in several or [(host, server.effective_port)]:
+        shown = f"[{address}]" if ":" in address else address
+        click.echo(f"serving {app.config['VERSION']} on http://{shown}:{taken}  (Ctrl-C ends it)")
     server.run()
