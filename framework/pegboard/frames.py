@@ -1,4 +1,4 @@
-"""Tables and signatures: learning one from a table, and bringing any table into the canonical form.
+"""Tables in canonical form: what every pipeline is fitted on and asked with.
 
 The canonical form is float64 for numbers, integers and booleans, and object columns of ``str`` for categories,
 with NaN for what is missing. It is the same for one row and for a million, for CSV, Parquet and JSON, so a pipeline
@@ -7,7 +7,6 @@ never sees what pandas happened to infer.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,96 +14,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pegboard.errors import DataError, Problem, SignatureError, did_you_mean
+from pegboard.errors import Problem, SignatureError, did_you_mean
 from pegboard.signature import (
     LARGEST_INTEGER,
     LARGEST_NUMBER,
-    MOST_CATEGORIES,
-    ClassLabel,
     Feature,
     Kind,
     Signature,
 )
-from pegboard.specs import SourceSpec
 
 #: At most this many rows are named for one column; the rest are counted.
 MOST_EXAMPLES = 5
 
 Column = npt.NDArray[Any]
-
-
-def learn(frame: pd.DataFrame, source: SourceSpec) -> Signature:
-    """Learn a signature; columns that are declared but missing or mistyped are left for validation to report."""
-    if not frame.columns.is_unique:
-        twice = sorted(set(frame.columns[frame.columns.duplicated()].astype(str)))
-        raise DataError(f"source {source.name!r} delivers columns more than once: {', '.join(twice)}")
-    roles = {*source.keys, source.target}
-    declared: Mapping[str, Kind] = source.features or {
-        str(name): infer_kind(frame[name]) for name in frame.columns if name not in roles
-    }
-    if not declared:
-        raise DataError(f"source {source.name!r} delivers no features beside its keys and target")
-    features = tuple(_learn_feature(frame, name, kind) for name, kind in declared.items())
-    classes = _learn_classes(frame, source) if source.task == "classification" else ()
-    return Signature(source.task, features, source.target, tuple(source.keys), classes)
-
-
-def _learn_feature(frame: pd.DataFrame, name: str, kind: Kind) -> Feature:
-    if name not in frame:
-        return Feature(name, kind)
-    values, bad = canonical(frame[name], kind)
-    present = values[~pd.isna(values)]
-    nullable = len(present) < len(values)
-    if bad.any() or not len(present):
-        return Feature(name, kind, nullable)
-    if kind == "category":
-        seen = sorted(set(present))
-        return Feature(name, kind, nullable, categories=tuple(seen) if len(seen) <= MOST_CATEGORIES else None)
-    return Feature(name, kind, nullable, float(present.min()), float(present.max()))
-
-
-def _learn_classes(frame: pd.DataFrame, source: SourceSpec) -> tuple[ClassLabel, ...]:
-    if source.target not in frame:
-        return ()
-    labels = {_label(value) for value in frame[source.target].dropna().unique()}
-    if any(isinstance(label, float) for label in labels):
-        raise DataError(f"target {source.target!r} has fractional values, so it cannot name classes")
-    if len({type(label) for label in labels}) > 1:
-        raise DataError(f"target {source.target!r} mixes texts, numbers and booleans as classes")
-    return tuple(sorted(labels))
-
-
-def _label(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def infer_kind(column: pd.Series[Any]) -> Kind:
-    """Return the kind of a column by its dtype, and by its values where the dtype is object."""
-    dtype = column.dtype
-    if isinstance(dtype, pd.CategoricalDtype):
-        return infer_kind(pd.Series(dtype.categories))
-    if pd.api.types.is_bool_dtype(dtype):
-        return "boolean"
-    if pd.api.types.is_integer_dtype(dtype):
-        return "integer"
-    if pd.api.types.is_float_dtype(dtype):
-        return "number"
-    inferred = pd.api.types.infer_dtype(column, skipna=True)
-    kinds: dict[str, Kind] = {
-        "string": "category",
-        "boolean": "boolean",
-        "integer": "integer",
-        "floating": "number",
-        "mixed-integer-float": "number",
-        "empty": "category",
-    }
-    if inferred not in kinds:
-        raise DataError(
-            f"column {column.name!r} holds {inferred} values: a feature is a number, an integer, a boolean or a "
-            "text; convert or drop it in the source"
-        )
-    return kinds[inferred]
 
 
 def canonical(column: pd.Series[Any], kind: Kind) -> tuple[Column, npt.NDArray[np.bool_]]:
@@ -175,18 +97,17 @@ def _within(
 
 
 def conform(frame: pd.DataFrame, signature: Signature) -> pd.DataFrame:
-    """See :meth:`pegboard.signature.Signature.conform`."""
+    """Return the features of ``frame`` in canonical form; other columns are ignored.
+
+    Columns come in signature order: number, integer and boolean as float64, categories as object; missing values
+    are NaN in both. Raises :class:`~pegboard.errors.SignatureError` with every problem found.
+    """
     problems: list[Problem] = []
     total = 0
     columns: dict[str, Column] = {}
     for feature in signature.features:
-        if feature.name not in frame:
-            hint = did_you_mean(feature.name, map(str, frame.columns))
-            problems.append(Problem(None, feature.name, f"the column is missing{hint}"))
-            total += 1
-            continue
-        if isinstance(frame[feature.name], pd.DataFrame):
-            problems.append(Problem(None, feature.name, "the column comes more than once"))
+        if problem := _column_problem(frame, feature.name):
+            problems.append(Problem(None, feature.name, problem))
             total += 1
             continue
         values, bad = canonical(frame[feature.name], feature.kind)
@@ -197,6 +118,12 @@ def conform(frame: pd.DataFrame, signature: Signature) -> pd.DataFrame:
     if problems:
         raise SignatureError(sorted(problems, key=lambda p: -1 if p.row is None else p.row), total)
     return _frame(columns, frame.index)
+
+
+def _column_problem(frame: pd.DataFrame, name: str) -> str | None:
+    if name not in frame:
+        return f"the column is missing{did_you_mean(name, map(str, frame.columns))}"
+    return "the column comes more than once" if isinstance(frame[name], pd.DataFrame) else None
 
 
 def _complaints(
@@ -218,7 +145,7 @@ def _article(kind: Kind) -> str:
 
 
 def target_values(frame: pd.DataFrame, signature: Signature) -> Column:
-    """See :meth:`pegboard.signature.Signature.target_values`."""
+    """Return the target as an array: float64 for regression, the classes' own type for classification."""
     name = signature.target
     if name not in frame:
         raise SignatureError([Problem(None, name, "the target column is missing")])
@@ -230,9 +157,15 @@ def target_values(frame: pd.DataFrame, signature: Signature) -> Column:
     return values
 
 
+def plain_label(value: Any) -> Any:
+    """Return a class label or a key as Python's own value; a whole number is an ``int`` however it is stored."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _class_values(column: pd.Series[Any], signature: Signature) -> Column:
     known = set(signature.classes)
-    labels = [_label(value) for value in column]
+    labels = [plain_label(value) for value in column]
     wrong = np.flatnonzero([pd.isna(label) or label not in known for label in labels])
     _refuse_target(column, wrong, "the target must be one of the classes")
     # Texts stay objects: a fixed-width numpy string would cut and copy them.
@@ -247,7 +180,7 @@ def _refuse_target(column: pd.Series[Any], wrong: npt.NDArray[np.intp], rule: st
 
 
 def from_records(records: Sequence[Mapping[str, Any]], signature: Signature) -> pd.DataFrame:
-    """See :meth:`pegboard.signature.Signature.from_records`."""
+    """Return JSON records that :meth:`Signature.problems` has accepted as a frame in canonical form."""
     columns: dict[str, Column] = {}
     for feature in signature.features:
         values = [np.nan if (value := record[feature.name]) is None else value for record in records]
@@ -261,37 +194,12 @@ def _frame(columns: Mapping[str, Column], index: pd.Index[Any]) -> pd.DataFrame:
     return pd.DataFrame(kept, index, copy=False)
 
 
-def fingerprint(frame: pd.DataFrame, target: Column) -> str:
-    """SHA-256 over the canonical columns and the target: the same content gives the same digest on any machine."""
-    digest = hashlib.sha256()
-    for name, values in [*((str(n), frame[n].to_numpy()) for n in frame.columns), ("", target)]:
-        digest.update(f"{name}\x1f{len(values)}\x1f".encode())
-        digest.update(_content(values))
-    return digest.hexdigest()
-
-
-def _content(values: Column) -> bytes:
-    if values.dtype != object:
-        return np.ascontiguousarray(values, dtype=np.float64).astype("<f8").tobytes()
-    # Lengths in front, so that no text can imitate a boundary.
-    return "".join("-" if isinstance(v, float) else f"{len(v)}:{v}" for v in values).encode("utf-8", "surrogatepass")
-
-
-def row_shares(columns: Iterable[Column], rows: int) -> npt.NDArray[np.float64]:
-    """Map each row to a number in [0, 1) that depends on nothing but the row's own values.
-
-    It stays the same when rows are added, removed or reordered, and across platforms and library versions; equal
-    rows get equal numbers.
-    """
-    texts = [_texts(values) for values in columns]
-    joined = map("\x1f".join, zip(*texts, strict=True)) if texts else iter([""] * rows)
-    digests = (
-        int.from_bytes(hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=6).digest()) for t in joined
-    )
-    return np.fromiter(digests, dtype=np.float64, count=rows) / 2.0**48
-
-
-def _texts(values: Column) -> list[str]:
-    if values.dtype == object:
-        return [v if isinstance(v, str) else repr(_label(v)) for v in values.tolist()]
-    return [repr(int(v)) if v.is_integer() else repr(v) for v in values.astype(np.float64).tolist()]
+def to_records(frame: pd.DataFrame, signature: Signature) -> list[dict[str, Any]]:
+    """Return canonical rows as JSON records of the signature's kinds, ``None`` for what is missing."""
+    plain = {"number": float, "integer": int, "boolean": bool, "category": str}
+    columns = [
+        [None if pd.isna(value) else plain[feature.kind](value) for value in frame[feature.name]]
+        for feature in signature.features
+    ]
+    names = [feature.name for feature in signature.features]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from pegboard.bundle import Bundle
 from pegboard.errors import Problem, SignatureError
+from pegboard.frames import conform, from_records
 from pegboard.signature import ClassLabel, Signature
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,15 @@ class Predictor:
 
     def predict(self, frame: pd.DataFrame) -> Predictions:
         """Predict for any table that has the features; raises :class:`~pegboard.errors.SignatureError`."""
-        return self._predict(self.signature.conform(frame))
+        return self._predict(conform(frame, self.signature))
 
     def predict_records(self, records: Sequence[Mapping[str, Any]]) -> Predictions:
         """Predict for decoded JSON records; raises :class:`~pegboard.errors.SignatureError` with all problems."""
         if problems := self.signature.problems(records):
             raise SignatureError(problems)
-        return self._predict(self.signature.from_records(records))
+        return self._predict(from_records(records, self.signature))
 
     def _predict(self, features: pd.DataFrame) -> Predictions:
-        import numpy as np
-
         if self.signature.task == "regression":
             if not len(features):
                 return Predictions(np.empty(0))
@@ -74,8 +72,6 @@ class Predictor:
 
 def _finite(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Refuse rows so far from the training data that the model has no finite answer for them."""
-    import numpy as np
-
     wrong = np.flatnonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1))
     if len(wrong):
         raise SignatureError([Problem(int(row), None, "the model has no finite answer for it") for row in wrong])

@@ -1,7 +1,7 @@
 """The signature: which columns a model takes, learned once and used everywhere.
 
-The same object gives the skeleton of the expectations, checks requests, and turns rows into the one canonical form
-that every pipeline is fitted on and asked with (see :mod:`pegboard.frames`). Nothing here imports pandas at import.
+The same object gives the skeleton of the expectations, checks requests, and says what the canonical form of a table is
+(:mod:`pegboard.frames`). It is learned by :mod:`pegboard.learning`. Nothing here imports pandas.
 """
 
 from __future__ import annotations
@@ -9,17 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pegboard.errors import Problem, did_you_mean
 from pegboard.specs import Task
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pandas as pd
-
-    from pegboard.specs import SourceSpec
 
 Kind = Literal["number", "integer", "boolean", "category"]
 KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
@@ -67,39 +60,6 @@ class Signature:
     target: str
     keys: tuple[str, ...] = ()
     classes: tuple[ClassLabel, ...] = ()
-
-    @classmethod
-    def learn(cls, frame: pd.DataFrame, source: SourceSpec) -> Signature:
-        """Learn the signature of a training table, with what its source declares."""
-        from pegboard.frames import learn
-
-        return learn(frame, source)
-
-    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the features of ``frame`` in canonical form; other columns are ignored.
-
-        Columns come in signature order: number, integer and boolean as float64, categories as object; missing
-        values are NaN in both. Raises :class:`~pegboard.errors.SignatureError` with every problem found.
-        """
-        from pegboard.frames import conform
-
-        return conform(frame, self)
-
-    def target_values(self, frame: pd.DataFrame) -> npt.NDArray[Any]:
-        """Return the target as an array: float64 for regression, the classes' own type for classification."""
-        from pegboard.frames import target_values
-
-        return target_values(frame, self)
-
-    def from_records(self, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-        """Return records that :meth:`problems` has accepted as a frame in canonical form."""
-        from pegboard.frames import from_records
-
-        return from_records(records, self)
-
-    def label(self, index: int | np.intp) -> ClassLabel:
-        """Return the class at a position of the probability columns."""
-        return self.classes[index]
 
     def problems(self, records: Sequence[object]) -> list[Problem]:
         """Everything wrong with decoded JSON records: missing, unknown and mistyped fields, by row and field."""

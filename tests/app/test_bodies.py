@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 import pegboard.errors
 from pegboard.bundle import Bundle
+from pegboard.frames import conform
 from pegboard.predictor import Predictor
 from pegboard.preprocessing import tabular
 from pegboard.specs import Wants
@@ -253,7 +254,7 @@ def exploding(make_app: MakeApp) -> Flask:
     frame, signature = load(), app.extensions["pegboard"].signature
     line = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
     model = make_pipeline(tabular(signature, Wants(scaling=True)), line)
-    app.extensions["pegboard"] = Predictor(model.fit(signature.conform(frame), frame["SalePrice"]), signature)
+    app.extensions["pegboard"] = Predictor(model.fit(conform(frame, signature), frame["SalePrice"]), signature)
     return app
 
 

@@ -18,7 +18,7 @@ from pegboard import ModelSpec, PreprocessorSpec, ScorerSpec, SplitterSpec
 from pegboard.catalog import Catalog
 from pegboard.errors import PluginError, TrainingError
 from pegboard.leaderboard import Candidate, Leaderboard
-from pegboard.signature import Signature
+from pegboard.learning import learn_signature
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
 from pegboard.training.select import choose
@@ -43,7 +43,7 @@ class Recording(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 @pytest.fixture
 def table(frame_source: Callable[..., Any]) -> Table:
     frame = pd.DataFrame({"x": np.arange(100.0), "y": np.arange(100.0) % 17})
-    return Table.of(frame, Signature.learn(frame, frame_source(frame, "y")))
+    return Table.of(frame, learn_signature(frame, frame_source(frame, "y")))
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_whatever_an_import_raises_is_that_plugins_problem(
 
 
 def test_a_misspelt_hook_is_an_error_with_a_suggestion(install: Callable[..., EntryPoint]) -> None:
-    manager, _, problems = load(install("typo", register_modles=list), install("good"))
+    manager, _, problems = load(install("typo", register_modles=lambda: [model("mine")]), install("good"))
     assert names(manager) == ["built-in", "good"]
     assert len(problems) == 1
     assert "unknown hook 'register_modles'" in problems[0]

@@ -20,6 +20,7 @@ from pegboard import ModelSpec, PreprocessorSpec, SourceSpec, SplitterSpec, Want
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
 from pegboard.errors import BundleError, ConfigError, PluginError, TrainingError, ValidationFailed
+from pegboard.frames import conform
 from pegboard.manager import Manager
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
@@ -75,7 +76,7 @@ def test_a_bundle_predicts_after_loading_what_it_predicted_before_saving(board: 
     done = train(board, tmp_path / "r")
     bundle = Registry(tmp_path / "r").open(done.version)
     frame = linear(200)
-    before = done.winner.pipeline.predict(bundle.signature.conform(frame))
+    before = done.winner.pipeline.predict(conform(frame, bundle.signature))
     np.testing.assert_array_equal(Predictor.load(bundle).predict(frame).values, before)
 
 

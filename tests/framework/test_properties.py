@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pegboard import ModelSpec, PreprocessorSpec, SourceSpec
 from pegboard.catalog import Catalog
 from pegboard.errors import PegboardError, SignatureError
-from pegboard.frames import row_shares
+from pegboard.fingerprint import row_shares
+from pegboard.frames import conform
+from pegboard.learning import learn_signature
 from pegboard.manager import load_plugins
 from pegboard.predictor import Predictor
 from pegboard.signature import Signature
@@ -33,7 +35,7 @@ def source(signature: Signature) -> SourceSpec:
 
 
 def trained(model: ModelSpec, frame: pd.DataFrame, declared: Signature) -> Predictor:
-    signature = Signature.learn(frame, source(declared))
+    signature = learn_signature(frame, source(declared))
     table = Table.of(frame, signature)
     contender = Contender(model, CATALOG.get(PreprocessorSpec, "tabular"), signature, 0, SMALL.get(model.name, {}))
     with warnings.catch_warnings():
@@ -89,29 +91,29 @@ def test_predictions_depend_on_neither_order_nor_batch(model: ModelSpec, data: s
 def test_a_table_that_does_not_fit_is_refused_by_name(data: st.DataObject) -> None:
     declared = data.draw(signatures())
     frame = data.draw(frames(declared, min_rows=20, max_rows=20)).reset_index(drop=True)
-    signature = Signature.learn(frame, source(declared))
+    signature = learn_signature(frame, source(declared))
     feature = data.draw(st.sampled_from(signature.features))
     row = data.draw(st.integers(0, len(frame) - 1))
     wrong = {"number": "x", "integer": 0.5, "boolean": 2, "category": 3}[feature.kind]
     spoiled = frame.astype({feature.name: object})
     spoiled.at[row, feature.name] = wrong
     with pytest.raises(SignatureError) as refused:
-        signature.conform(spoiled)
+        conform(spoiled, signature)
     assert [(p.row, p.field) for p in refused.value.problems] == [(row, feature.name)]
     with pytest.raises(SignatureError, match="the column is missing"):
-        signature.conform(frame.drop(columns=feature.name))
+        conform(frame.drop(columns=feature.name), signature)
     if not feature.nullable:
         spoiled.at[row, feature.name] = None
         with pytest.raises(SignatureError, match="is null: the training data has no nulls here"):
-            signature.conform(spoiled)
+            conform(spoiled, signature)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
 def test_numbers_that_float32_cannot_hold_are_refused(value: float) -> None:
     frame = pd.DataFrame({"x": [1.0, value], "y": [1.0, 2.0]})
-    signature = Signature.learn(frame, SourceSpec(name="s", task="regression", target="y", load=pd.DataFrame))
+    signature = learn_signature(frame, SourceSpec(name="s", task="regression", target="y", load=pd.DataFrame))
     with pytest.raises(SignatureError, match=r"row 1, x: .* is not a finite number"):
-        signature.conform(frame)
+        conform(frame, signature)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_numbers_that_float32_cannot_hold_are_refused(value: float) -> None:
 def test_columns_of_other_kinds_are_refused_with_the_remedy(column: Any, kind: str) -> None:
     frame = pd.DataFrame({"when": column, "y": [1.0, 2.0]})
     with pytest.raises(PegboardError, match=f"column 'when' holds {kind} values.*convert or drop it in the source"):
-        Signature.learn(frame, SourceSpec(name="s", task="regression", target="y", load=pd.DataFrame))
+        learn_signature(frame, SourceSpec(name="s", task="regression", target="y", load=pd.DataFrame))
 
 
 @given(data=st.data(), share=st.floats(0.1, 0.5))

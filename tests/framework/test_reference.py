@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold
 from pegboard import ModelSpec, PreprocessorSpec, ScorerSpec, SourceSpec
 from pegboard.catalog import Catalog
 from pegboard.leaderboard import Leaderboard
-from pegboard.signature import Signature
+from pegboard.learning import learn_signature
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
 from pegboard.training.values import Table
@@ -23,7 +23,7 @@ REFERENCE = {"linear-regression": 48_822, "svr": 34_962, "random-forest-regresso
 def ames_board(catalog: Catalog) -> Leaderboard:
     source = catalog.get(SourceSpec, "house-prices")
     frame = source.load()
-    signature = Signature.learn(frame, source)
+    signature = learn_signature(frame, source)
     tabular = catalog.get(PreprocessorSpec, "tabular")
     contenders = [Contender(m, tabular, signature, 0) for m in catalog.models("regression")]
     folds = list(KFold(5, shuffle=True, random_state=0).split(frame))

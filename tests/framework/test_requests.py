@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from pegboard.errors import Problem, SignatureError
+from pegboard.frames import conform, from_records
 from pegboard.predictor import Predictor
 from pegboard.signature import KINDS, LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Kind, Signature
 from pegboard.specs import Task
@@ -105,7 +106,7 @@ def where(problems: Iterable[Problem]) -> tuple[set[tuple[int | None, str | None
 
 def complaint(signature: Signature, table: pd.DataFrame) -> tuple[set[tuple[int | None, str | None]], int]:
     try:
-        signature.conform(table)
+        conform(table, signature)
     except SignatureError as error:
         return where(error.problems)[0], error.total
     return set(), 0
@@ -119,7 +120,7 @@ def test_accepted_records_and_their_table_become_one_canonical_frame(
 ) -> None:
     signature, records = case
     assert signature.problems(records) == []
-    frame = signature.from_records(records)
+    frame = from_records(records, signature)
     assert list(frame.columns) == [f.name for f in signature.features]
     for feature in signature.features:
         values = frame[feature.name]
@@ -127,7 +128,7 @@ def test_accepted_records_and_their_table_become_one_canonical_frame(
         for value, record in zip(values, records, strict=True):
             sent = record[feature.name]
             assert pd.isna(value) if sent is None else value == (sent if isinstance(sent, str) else float(sent))
-    pd.testing.assert_frame_equal(frame, signature.conform(tabled(records, signature)), check_exact=True)
+    pd.testing.assert_frame_equal(frame, conform(tabled(records, signature), signature), check_exact=True)
 
 
 ONE_INTEGER = Signature("regression", (Feature("x", "integer"),), "y")
@@ -176,10 +177,10 @@ def test_a_missing_or_unknown_field_is_found_beside_everything_else(
 @given(case=fitting_records(), value=ANYTHING)
 def test_a_key_may_hold_anything_and_changes_nothing(case: tuple[Signature, Records], value: object) -> None:
     signature, records = case
-    plain = signature.from_records(records)
+    plain = from_records(records, signature)
     keyed = [{signature.keys[0]: value, **record} for record in records]
     assert signature.problems(keyed) == []
-    pd.testing.assert_frame_equal(signature.from_records(keyed), plain, check_exact=True)
+    pd.testing.assert_frame_equal(from_records(keyed, signature), plain, check_exact=True)
 
 
 @given(
@@ -223,15 +224,15 @@ def test_a_value_of_the_wrong_kind_is_refused_in_words(kind: Kind, value: object
 
 def test_a_nan_in_a_table_is_the_null_of_a_record() -> None:
     signature = Signature("regression", (Feature("x", "number", nullable=True), Feature("z", "category", True)), "y")
-    records = signature.from_records([{"x": None, "z": None}])
+    records = from_records([{"x": None, "z": None}], signature)
     for missing in (None, math.nan, pd.NA):
-        pd.testing.assert_frame_equal(signature.conform(pd.DataFrame({"x": [missing], "z": [missing]})), records)
+        pd.testing.assert_frame_equal(conform(pd.DataFrame({"x": [missing], "z": [missing]}), signature), records)
 
 
 def test_a_column_that_comes_twice_is_refused_by_name() -> None:
     twice = pd.DataFrame([[1, 2]], columns=["x", "x"])
     with pytest.raises(SignatureError, match=r"x: .*more than once"):
-        ONE_INTEGER.conform(twice)
+        conform(twice, ONE_INTEGER)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from pegboard.errors import DataError, Problem, SignatureError
+from pegboard.frames import conform
+from pegboard.learning import learn_signature
 from pegboard.predictor import Predictor
 from pegboard.preprocessing import tabular
-from pegboard.signature import Signature
 from pegboard.specs import SourceSpec, Task, Wants
 from pegboard.tables import read_chunks, score_file
 
@@ -49,8 +50,8 @@ in_one_folder = settings(deadline=None, suppress_health_check=[HealthCheck.funct
 def trained(task: Task, target: np.ndarray, estimator: Any, columns: Sequence[str] = HOUSES.columns) -> Predictor:
     frame = HOUSES[[*columns]].assign(target=target)
     source = SourceSpec(name="houses", task=task, target="target", keys=("Id",), load=lambda: frame)
-    signature = Signature.learn(frame, source)
-    features = signature.conform(frame)
+    signature = learn_signature(frame, source)
+    features = conform(frame, signature)
     return Predictor(make_pipeline(tabular(signature, Wants(scaling=True)), estimator).fit(features, target), signature)
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pegboard import SourceSpec
 from pegboard.errors import ConfigError, SignatureError
+from pegboard.frames import conform
+from pegboard.learning import learn_signature
 from pegboard.report import Finding, ValidationReport
-from pegboard.signature import Signature
 from pegboard.testing.strategies import frames, signatures
 from pegboard.training.validate import validate
 
@@ -40,7 +41,7 @@ Make = Callable[..., SourceSpec]
 
 
 def run(frame: pd.DataFrame, source: SourceSpec, previous: Any = None) -> ValidationReport:
-    return validate(frame, source, Signature.learn(frame, source), previous)
+    return validate(frame, source, learn_signature(frame, source), previous)
 
 
 def failed(report: ValidationReport) -> list[tuple[str, str | None]]:
@@ -157,7 +158,7 @@ def test_a_misspelt_expectation_is_an_error_and_not_a_pass(
 
 def test_what_an_earlier_version_had_not_seen_is_a_warning(frame: pd.DataFrame, frame_source: Make) -> None:
     source = frame_source(frame, "price", keys=("id",))
-    earlier = Signature.learn(frame, source)
+    earlier = learn_signature(frame, source)
     later = frame.assign(size=frame["size"] * 2, zone=["d", *frame["zone"][1:]])
     later.loc[3, "size"] = None
     report = run(later, source, ("prices/3", earlier))
@@ -178,8 +179,8 @@ def test_validation_and_the_signature_agree(data: st.DataObject) -> None:
     frame = data.draw(frames(declared)).reset_index(drop=True)
     kinds = {f.name: f.kind for f in declared.features}
     source = SourceSpec(name="any", task=declared.task, target=declared.target, load=pd.DataFrame, features=kinds)
-    signature = Signature.learn(frame, source)
-    signature.conform(frame)
+    signature = learn_signature(frame, source)
+    conform(frame, signature)
     report = validate(frame, source, signature)
     assert report.failed == ()
     feature = data.draw(st.sampled_from(signature.features))
@@ -187,7 +188,7 @@ def test_validation_and_the_signature_agree(data: st.DataObject) -> None:
     spoiled = frame.astype({feature.name: object})
     spoiled.at[0, feature.name] = wrong
     with pytest.raises(SignatureError):
-        signature.conform(spoiled)
+        conform(spoiled, signature)
     assert ("expect_column_values_to_be_in_type_list", feature.name) in failed(validate(spoiled, source, signature))
 
 

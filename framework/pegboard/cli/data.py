@@ -11,7 +11,7 @@ from pegboard.cli.experiment import experiment_from, source_flags
 from pegboard.cli.main import Board
 from pegboard.cli.output import as_json, console, options, print_json, print_report, table
 from pegboard.config import Experiment
-from pegboard.signature import Feature, Signature
+from pegboard.signature import Feature
 from pegboard.specs import SourceSpec
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def fetch(board: Board, /, as_json: bool, out: Path | None, **flags: Any) -> Non
 def describe(board: Board, /, as_json: bool, **flags: Any) -> None:
     """Show the signature: each column's role, kind, nulls, and range or categories."""
     _, source, frame = _load(board, flags)
-    signature = Signature.learn(frame, source)
+    from pegboard.learning import learn_signature
+
+    signature = learn_signature(frame, source)
     if as_json:
         print_json({"rows": len(frame), "signature": signature.to_dict()})
         return
@@ -101,6 +103,7 @@ def _values(feature: Feature) -> str:
 def validate(board: Board, /, as_json: bool, against: str | None, **flags: Any) -> None:
     """Run every expectation and report; exit status 1 if a critical one fails."""
     experiment, source, frame = _load(board, flags)
+    from pegboard.learning import learn_signature
     from pegboard.registry import Registry
     from pegboard.training.pipeline import refuse_invalid
     from pegboard.training.validate import validate as run_validation
@@ -110,7 +113,7 @@ def validate(board: Board, /, as_json: bool, against: str | None, **flags: Any) 
     if against is not None:
         version = registry.resolve(against)
         previous = str(version), registry.open(version).signature
-    report = run_validation(frame, source, Signature.learn(frame, source), previous)
+    report = run_validation(frame, source, learn_signature(frame, source), previous)
     if as_json:
         print_json(report.to_dict())
     else:

@@ -10,6 +10,7 @@ from pegboard.catalog import Catalog
 from pegboard.config import Experiment
 from pegboard.errors import BundleError, ValidationFailed
 from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.learning import learn_signature
 from pegboard.manager import Manager
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
@@ -76,7 +77,7 @@ def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Li
     tell.loaded(frame)
 
     tell.stage("validate", f"{len(frame):,} rows")
-    signature = Signature.learn(frame, plan.source)
+    signature = learn_signature(frame, plan.source)
     report = validate(frame, plan.source, signature, previous)
     tell.validated(report)
     refuse_invalid(report, plan.source.name)

@@ -16,17 +16,16 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 
 from pegboard import bundle as bundles
 from pegboard.config import Experiment
 from pegboard.errors import BundleError
+from pegboard.frames import to_records
 from pegboard.leaderboard import Leaderboard
 from pegboard.manager import Plugin
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
-from pegboard.signature import Signature
 from pegboard.training.values import Table, Winner
 
 #: How many training rows a bundle keeps, with the answers its pipeline gave for them.
@@ -54,24 +53,13 @@ def publish(trained: Trained, registry: Registry) -> Version:
     joblib.dump(trained.winner.pipeline, pickled)
     files = {
         bundles.PIPELINE: pickled.getvalue(),
-        bundles.REPLAY: _json({"rows": records(sample, signature), **answers}),
+        bundles.REPLAY: _json({"rows": to_records(sample, signature), **answers}),
         bundles.VALIDATION: _json(trained.report.to_dict()),
     }
     with tempfile.TemporaryDirectory(prefix="pegboard-") as scratch:
         bundle = bundles.write(Path(scratch) / "bundle", _manifest(trained), files)
         _refuse_different(bundle, answers)
         return registry.publish(bundle.directory)
-
-
-def records(frame: pd.DataFrame, signature: Signature) -> list[dict[str, Any]]:
-    """Return canonical rows as JSON records of the signature's kinds, ``None`` for what is missing."""
-    plain = {"number": float, "integer": int, "boolean": bool, "category": str}
-    columns = [
-        [None if pd.isna(value) else plain[feature.kind](value) for value in frame[feature.name]]
-        for feature in signature.features
-    ]
-    names = [feature.name for feature in signature.features]
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _refuse_different(bundle: bundles.Bundle, answers: Mapping[str, Any]) -> None:

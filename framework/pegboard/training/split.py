@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pegboard.errors import TrainingError
-from pegboard.frames import row_shares
+from pegboard.fingerprint import row_shares
 from pegboard.signature import Signature
 from pegboard.specs import SplitterSpec
 from pegboard.training.values import Split, Table

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from pegboard.frames import fingerprint
+from pegboard.fingerprint import fingerprint
+from pegboard.frames import conform, target_values
 from pegboard.leaderboard import Candidate
 from pegboard.signature import Signature
 
@@ -29,7 +30,7 @@ class Table:
     @classmethod
     def of(cls, frame: pd.DataFrame, signature: Signature) -> Self:
         """Bring a table into canonical form; raise :class:`~pegboard.errors.SignatureError` if it does not fit."""
-        return cls(frame, signature, signature.conform(frame), signature.target_values(frame))
+        return cls(frame, signature, conform(frame, signature), target_values(frame, signature))
 
     def __len__(self) -> int:
         return len(self.features)

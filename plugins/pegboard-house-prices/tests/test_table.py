@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pegboard import DataError, SourceSpec
-from pegboard.signature import Signature
+from pegboard.learning import learn_signature
 from pegboard.training.validate import validate
 from pegboard_house_prices.plugin import load, register_sources
 
@@ -194,7 +194,7 @@ def test_the_entry_point_is_found_in_the_group_of_pegboard(source: SourceSpec) -
 
 
 def test_the_signature_is_the_declared_one_with_the_two_nullable_columns(source: SourceSpec) -> None:
-    signature = Signature.learn(load(), source)
+    signature = learn_signature(load(), source)
     kinds = dict.fromkeys([*COLUMNS][1:-1], "integer") | {"BsmtFinSF2": "number", "TotalBsmtSF": "number"}
     kinds |= dict.fromkeys(("MSZoning", "LotConfig", "BldgType", "Exterior1st"), "category")
     assert [(f.name, f.kind) for f in signature.features] == [*kinds.items()]
@@ -203,7 +203,7 @@ def test_the_signature_is_the_declared_one_with_the_two_nullable_columns(source:
 
 def test_the_shipped_table_meets_every_expectation(source: SourceSpec) -> None:
     table = load()
-    report = validate(table, source, Signature.learn(table, source))
+    report = validate(table, source, learn_signature(table, source))
     assert report.success
     assert report.failed == ()
     assert report.rows == 2930
@@ -215,7 +215,7 @@ def test_each_expectation_sees_a_table_that_breaks_it(source: SourceSpec) -> Non
     table = load()
     bad: dict[str, Any] = {"SalePrice": 0, "LotArea": 0, "OverallCond": 11, "YearBuilt": 193, "YearRemodAdd": 20000}
     bad |= {"TotalBsmtSF": -1.0, "BsmtFinSF2": -1.0, "BldgType": "Castle"}
-    signature = Signature.learn(table, source)
+    signature = learn_signature(table, source)
     for row, (column, value) in enumerate(bad.items()):
         table.loc[row, column] = value
     table.loc[1000:1300, "TotalBsmtSF"] = float("nan")
@@ -229,6 +229,6 @@ def test_each_expectation_sees_a_table_that_breaks_it(source: SourceSpec) -> Non
 
 def test_an_odd_price_is_a_warning_and_no_more(source: SourceSpec) -> None:
     table = pd.concat([load().head(30), load().head(1).assign(Id=31, SalePrice=5000)], ignore_index=True)
-    report = validate(table, source, Signature.learn(table, source))
+    report = validate(table, source, learn_signature(table, source))
     assert report.success
     assert [(f.severity, f.column, f.examples) for f in report.failed] == [("warning", "SalePrice", (5000,))]
