@@ -43,7 +43,7 @@ clean: ## remove what the other targets have made, the registry apart
 
 $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)'
-	$(PIP) -e '.[train]' $(PARTS)
+	$(PIP) -e '.[train,parquet]' $(PARTS)
 	@touch $@
 
 $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python

@@ -6,7 +6,6 @@ The same object gives the skeleton of the expectations, checks requests, and say
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -120,9 +119,7 @@ def _json_type(value: object) -> str:
 def _number_problem(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"must be a number, not {_json_type(value)}"
-    # Comparing works on an int of any length; converting it to float would not.
-    if math.isnan(value) if isinstance(value, float) else False:
-        return "must be a finite number (null stands for a missing value)"
+    # Comparing works on an int of any length, where converting it to float would not; NaN is below nothing.
     return None if abs(value) <= LARGEST_NUMBER else f"must be a finite number of at most {LARGEST_NUMBER:.4g}"
 
 

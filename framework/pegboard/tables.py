@@ -156,9 +156,9 @@ def _csv_writer(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def _parquet_writer(path: Path) -> Iterator[Any]:
+    parquet = _pyarrow_parquet()
     import pyarrow as pa
 
-    parquet = _pyarrow_parquet()
     writers: list[Any] = []
 
     def write(frame: pd.DataFrame) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,6 +25,7 @@ from pegboard.predictor import Predictor
 from pegboard.preprocessing import tabular
 from pegboard.specs import Wants
 from pegboard_house_prices.plugin import load
+from pegboard_serve.app import served
 
 Ask = Callable[..., TestResponse]
 House = Callable[..., dict[str, Any]]
@@ -251,10 +252,11 @@ def test_unknown_fields_cost_no_search_for_each_row(
 def exploding(make_app: MakeApp) -> Flask:
     """An application whose model answers with the exponential of a line: infinite for an enormous lot."""
     app = make_app()
-    frame, signature = load(), app.extensions["pegboard"].signature
+    frame, signature = load(), served(app).predictor.signature
     line = TransformedTargetRegressor(LinearRegression(), func=np.log, inverse_func=np.exp)
     model = make_pipeline(tabular(signature, Wants(scaling=True)), line)
-    app.extensions["pegboard"] = Predictor(model.fit(conform(frame, signature), frame["SalePrice"]), signature)
+    predictor = Predictor(model.fit(conform(frame, signature), frame["SalePrice"]), signature)
+    app.extensions["pegboard"] = replace(served(app), predictor=predictor)
     return app
 
 
@@ -272,9 +274,7 @@ def test_a_model_that_fails_is_a_problem_document_that_tells_nothing_of_its_insi
     make_app: MakeApp, asking: Asking, house_with: House
 ) -> None:
     app = make_app()
-    broken = copy.copy(app.extensions["pegboard"])
-    broken.pipeline = None
-    app.extensions["pegboard"] = broken
+    app.extensions["pegboard"] = replace(served(app), predictor=Predictor(None, served(app).predictor.signature))
     response = asking(app)(house_with())
     assert (response.status_code, response.mimetype) == (500, "application/problem+json")
     assert response.get_json()["title"] == "Internal Server Error"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -11,9 +11,21 @@ from werkzeug.exceptions import HTTPException
 
 from pegboard.errors import Problem, SignatureError
 from pegboard.predictor import Predictor
-from pegboard.registry import Registry
+from pegboard.registry import Registry, Version
 from pegboard_serve.body import BadBody, parse_records
 from pegboard_serve.settings import Settings
+
+#: No answer lists more problems than this; all are counted.
+MOST_PROBLEMS = 1000
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an application serves."""
+
+    version: Version
+    predictor: Predictor
+    max_rows: int
 
 
 def create_app(settings: Settings) -> Flask:
@@ -24,8 +36,8 @@ def create_app(settings: Settings) -> Flask:
     registry = Registry(settings.registry)
     version = registry.resolve(settings.model)
     app = Flask(__name__, static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=settings.max_body, MAX_ROWS=settings.max_rows, VERSION=version)
-    app.extensions["pegboard"] = Predictor.load(registry.open(version))
+    app.extensions["pegboard"] = Served(version, Predictor.load(registry.open(version)), settings.max_rows)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.add_url_rule("/predict", view_func=predict, methods=["POST"])
     app.add_url_rule("/health", view_func=health)
@@ -36,26 +48,28 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
+def served(app: Flask) -> Served:
+    """Return what an application made by :func:`create_app` serves."""
+    found: Served = app.extensions["pegboard"]
+    return found
+
+
 def predict() -> dict[str, Any]:
     """Answer a JSON list of records, or one record, with a prediction for each."""
-    records = parse_records(request.get_data(), request.mimetype, current_app.config["MAX_ROWS"])
-    predictor: Predictor = current_app.extensions["pegboard"]
-    answer = predictor.predict_records(records).to_dict()
-    return {
-        **answer,
-        "model": current_app.config["VERSION"].name,
-        "version": current_app.config["VERSION"].number,
-    }
+    this = served(current_app)
+    records = parse_records(request.get_data(), request.mimetype, this.max_rows)
+    answer = this.predictor.predict_records(records).to_dict()
+    return {**answer, "model": this.version.name, "version": this.version.number}
 
 
 def health() -> dict[str, Any]:
     """Say that the server answers, and with which version."""
-    version = current_app.config["VERSION"]
+    version = served(current_app).version
     return {"status": "ok", "model": version.name, "version": version.number, "digest": version.digest}
 
 
 def _name_version(response: Response) -> Response:
-    version = current_app.config["VERSION"]
+    version = served(current_app).version
     response.headers["X-Model-Version"] = f"{version}; sha256={version.digest}"
     return response
 
@@ -71,9 +85,6 @@ def _problem(status: int, detail: str, problems: tuple[Problem, ...] = (), total
     response.status_code = status
     response.mimetype = "application/problem+json"
     return response
-
-
-MOST_PROBLEMS = 1000
 
 
 def _signature_problem(error: SignatureError) -> Response:

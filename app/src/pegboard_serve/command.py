@@ -9,7 +9,7 @@ import waitress
 
 from pegboard.config import load_experiment, registry_location
 from pegboard.errors import PegboardError
-from pegboard_serve.app import create_app
+from pegboard_serve.app import create_app, served
 from pegboard_serve.settings import Settings
 
 
@@ -32,5 +32,5 @@ def serve(model: str, registry: str | None, host: str, port: int, threads: int, 
     several = getattr(server, "effective_listen", None)
     for address, taken in several or [(host, server.effective_port)]:
         shown = f"[{address}]" if ":" in address else address
-        click.echo(f"serving {app.config['VERSION']} on http://{shown}:{taken}  (Ctrl-C ends it)")
+        click.echo(f"serving {served(app).version} on http://{shown}:{taken}  (Ctrl-C ends it)")
     server.run()

@@ -134,7 +134,7 @@ def _run_all(
                 fit(run, task)
         return run
 
-    with _caught_warnings() as caught, threadpool_limits(1, user_api="blas"):
+    with _CaughtWarnings() as caught, threadpool_limits(1, user_api="blas"):
         pool = ThreadPoolExecutor(workers, "fold", initializer=threadpool_limits, initargs=(1, "openmp"))
         try:
             for future in as_completed([pool.submit(next_task) for _ in range(total)]):
@@ -148,14 +148,14 @@ def _run_all(
             pool.shutdown(cancel_futures=True)
 
 
-class _caught_warnings:  # noqa: N801 - a context manager, named like the one it builds on
+class _CaughtWarnings:
     """Collect warnings by the thread that gave them: ``warnings.catch_warnings`` is one for the whole process."""
 
     def __init__(self) -> None:
         self._all = warnings.catch_warnings()
         self._mine = threading.local()
 
-    def __enter__(self) -> _caught_warnings:
+    def __enter__(self) -> _CaughtWarnings:
         self._all.__enter__()
         warnings.simplefilter("always")
         warnings.showwarning = self._keep
