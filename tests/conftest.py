@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,10 @@ from pegboard.catalog import Catalog
 from pegboard.manager import Manager, Plugin, load_plugins
 
 # Machines are noisy, and a first example imports scikit-learn: time is not what these tests are about.
-settings.register_profile("pegboard", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# CI tries the same examples each time; new ones are found where somebody is at hand to look at them.
+settings.register_profile(
+    "pegboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
 settings.load_profile("pegboard")
 
 

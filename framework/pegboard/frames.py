@@ -60,9 +60,6 @@ def _canonical_number(column: pd.Series[Any], kind: Kind) -> tuple[Column, npt.N
     if pd.api.types.is_complex_dtype(column.dtype) or is_bool != (kind == "boolean"):
         return np.full(len(column), np.nan), ~missing
     values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    if kind == "integer" and pd.api.types.is_integer_dtype(column.dtype):
-        beyond = (column > LARGEST_INTEGER) | (column < -LARGEST_INTEGER)
-        values[beyond.to_numpy(dtype=bool, na_value=False)] = np.inf  # rounded, 2**53 + 1 would pass
     return _within(values, kind, missing)
 
 
@@ -138,7 +135,7 @@ def _complaints(
 def _article(kind: Kind) -> str:
     return {
         "number": "a finite number",
-        "integer": "an integer of at most 2**53 in magnitude",
+        "integer": "an integer below 2**53 in magnitude",
         "boolean": "a boolean",
         "category": "a text",
     }[kind]

@@ -18,8 +18,9 @@ KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
 
 #: The largest magnitude of a number: that of float32, in which trees hold their features.
 LARGEST_NUMBER = 3.4028234663852886e38
-#: The largest magnitude of an integer: beyond it float64 skips some.
-LARGEST_INTEGER = 2**53
+#: The largest magnitude of an integer that float64 tells from its neighbours (I-JSON, RFC 7493, has the same bound):
+#: 2**53 itself may be 2**53 + 1, rounded.
+LARGEST_INTEGER = 2**53 - 1
 #: Above this many distinct texts a column is open-ended and its categories are not listed.
 MOST_CATEGORIES = 1000
 #: For this many unknown fields of a request, and up to this length, the nearest feature is looked for.
@@ -128,7 +129,7 @@ def _integer_problem(value: object) -> str | None:
         return f"must be an integer, not {_json_type(value)}"
     if isinstance(value, float) and not value.is_integer():
         return "must be an integer"
-    return None if abs(value) <= LARGEST_INTEGER else "must be an integer of at most 2**53 in magnitude"
+    return None if abs(value) <= LARGEST_INTEGER else "must be an integer below 2**53 in magnitude"
 
 
 def _boolean_problem(value: object) -> str | None:

@@ -180,9 +180,9 @@ def test_a_file_is_streamed_and_not_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "text", "problem"),
     [
-        ("LotArea", "large", "'large' is not an integer of at most 2**53 in magnitude"),
-        ("LotArea", "60.5", "60.5 is not an integer of at most 2**53 in magnitude"),
-        ("LotArea", "True", "'True' is not an integer of at most 2**53 in magnitude"),
+        ("LotArea", "large", "'large' is not an integer below 2**53 in magnitude"),
+        ("LotArea", "60.5", "60.5 is not an integer below 2**53 in magnitude"),
+        ("LotArea", "True", "'True' is not an integer below 2**53 in magnitude"),
         ("LotArea", "", "is null: the training data has no nulls here"),
         ("Cellar", "deep", "'deep' is not a finite number"),
         ("Cellar", "1e999", "inf is not a finite number"),
