@@ -35,7 +35,7 @@ RECORDED = ("pegboard", "scikit-learn", "numpy", "pandas", "joblib", "scipy")
 #: What helps a damaged bundle.
 REMEDY = "restore it from a copy, or train again"
 
-_NEEDED = {"name": str, "model": str, "files": dict}
+_NEEDED: dict[str, type] = {"name": str, "model": str, "files": dict, "python": str, "plugins": list}
 _NEEDED |= dict.fromkeys(("signature", "leaderboard", "metrics", "data", "libraries"), dict)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 

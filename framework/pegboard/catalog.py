@@ -70,13 +70,16 @@ class Catalog:
         claims = self._claims(spec_type).get(name)
         return _only(claims) if claims else None
 
-    def all(self, spec_type: type[S]) -> list[S]:
-        """Return every spec of a kind, by name; raise :class:`PluginError` if a name is contested."""
-        return [_only(claims) for _, claims in sorted(self._claims(spec_type).items())]
-
     def models(self, task: Task) -> list[ModelSpec]:
-        """Return every model of a task, baselines included, by name."""
-        return [model for model in self.all(ModelSpec) if model.task == task]
+        """Return every model of a task, baselines included, by name; raise if one of their names is contested."""
+        claims = sorted(self._claims(ModelSpec).items())
+        return [_only(claim) for _, claim in claims if any(entry.spec.task == task for entry in claim)]
+
+    def baselines(self, task: Task) -> list[ModelSpec]:
+        """Return the baselines of a task, by name; contested names are passed over."""
+        claims = sorted(self._claims(ModelSpec).items())
+        models = [claim[0].spec for _, claim in claims if len(claim) == 1]
+        return [model for model in models if model.task == task and model.baseline]
 
     def names(self, spec_type: type[S]) -> list[str]:
         """Return every claimed name of a kind, contested ones included."""

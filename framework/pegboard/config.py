@@ -53,6 +53,8 @@ class Experiment:
             check_name(self.name, "experiment name")
         except PluginError as error:
             raise ConfigError(str(error)) from None
+        if not self.registry:
+            raise ConfigError("registry is empty: name a directory")
         if self.folds < 2:
             raise ConfigError(f"folds is {self.folds}: a comparison needs at least 2")
         if not 0 <= self.holdout <= 0.5:
@@ -83,21 +85,27 @@ def load_experiment(
 ) -> Experiment:
     """Return the experiment that file, environment and flags describe together.
 
-    ``path`` must exist if given; otherwise ``pegboard.toml`` is read from the working directory if it is there.
+    ``path`` must exist if given; otherwise ``pegboard.toml`` is read from the working directory if it is there. Where
+    flags or environment name another source than the file, only the file's ``registry`` applies.
     Flags that are ``None`` or empty are not set. Raises :class:`~pegboard.errors.ConfigError`.
     """
     file = path or Path(FILE)
     tables = _read(file) if path or file.exists() else {}
-    settings = dict(_checked(tables.get("experiment", {}), f"{file}: [experiment]"))
-    settings |= _from_environment(os.environ if environ is None else environ)
-    settings |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
-    params = _model_params(tables.get("models", {}), file)
+    settings = _checked(tables.get("experiment", {}), f"{file}: [experiment]")
+    options, params = tables.get("source", {}), _model_params(tables.get("models", {}), file)
+    above = _from_environment(os.environ if environ is None else environ)
+    above |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
+    if above.get("source", settings.get("source")) != settings.get("source"):
+        # Another source is another experiment: what the file says of its own would be wrong for it.
+        settings = {name: settings[name] for name in ("registry",) if name in settings}
+        options, params = {}, {}
+    settings |= above
     if "source" not in settings:
         names_it = f'write [experiment] source = "…" into {file}, or give --source'
         raise ConfigError(f"no source is named: {names_it} (`pegboard plugins list` shows those installed)")
     return Experiment(
         **{"name": settings["source"], **settings},
-        source_options={**tables.get("source", {}), **source_options},
+        source_options={**options, **source_options},
         model_params=params,
     )
 
@@ -158,9 +166,9 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     settings = {}
     for variable, text in environ.items():
         name = variable.removeprefix(PREFIX).lower()
-        if variable.startswith(PREFIX) and name in SETTINGS:
+        if variable.startswith(PREFIX) and name in SETTINGS and text:
             settings[name] = _parsed(name, text, variable)
-        elif variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+        elif variable.startswith(PREFIX) and name not in SETTINGS and variable not in OTHER_VARIABLES:
             # Plugins have variables of their own; only a near miss is a typo.
             for near in get_close_matches(name, SETTINGS, n=1, cutoff=0.8):
                 raise ConfigError(f"unknown variable {variable}; did you mean {PREFIX}{near.upper()}?")

@@ -6,7 +6,8 @@ the command line and the server each map these errors once, at their own edge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -81,6 +82,17 @@ class SignatureError(DataError):
         if self.total > len(lines):
             lines.append(f"… and {self.total - len(lines)} more")
         super().__init__("the rows do not fit the signature:\n  " + "\n  ".join(lines))
+
+
+@contextmanager
+def blamed(what: str) -> Iterator[None]:
+    """Turn whatever a plugin's code raises into a :class:`PluginError` that says whose code it was."""
+    try:
+        yield
+    except PegboardError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{what} failed: {type(error).__name__}: {error}") from error
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

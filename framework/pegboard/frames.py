@@ -15,13 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pegboard.errors import Problem, SignatureError, did_you_mean
-from pegboard.signature import (
-    LARGEST_INTEGER,
-    LARGEST_NUMBER,
-    Feature,
-    Kind,
-    Signature,
-)
+from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Feature, Signature
+from pegboard.specs import Kind
 
 #: At most this many rows are named for one column; the rest are counted.
 MOST_EXAMPLES = 5
@@ -172,7 +167,9 @@ def _class_values(column: pd.Series[Any], signature: Signature) -> Column:
 
 def _refuse_target(column: pd.Series[Any], wrong: npt.NDArray[np.intp], rule: str) -> None:
     if len(wrong):
-        problems = [Problem(int(r), str(column.name), f"{rule}, not {column.iloc[r]!r}") for r in wrong[:MOST_EXAMPLES]]
+        problems = [
+            Problem(int(r), str(column.name), f"{rule}, not {_plain(column.iloc[r])!r}") for r in wrong[:MOST_EXAMPLES]
+        ]
         raise SignatureError(problems, len(wrong))
 
 

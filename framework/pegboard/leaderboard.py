@@ -82,9 +82,10 @@ class Leaderboard:
         return fmean(differences), error
 
     def beats_baseline(self, candidate: Candidate) -> bool:
-        """Whether a candidate's mean is strictly better than that of every baseline."""
+        """Whether a candidate's mean is strictly better than that of every baseline, and there is one to beat."""
         sign = -1.0 if self.greater_is_better else 1.0
-        return all(sign * candidate.mean < sign * c.mean for c in self.finished if c.baseline)
+        baselines = [c for c in self.finished if c.baseline]
+        return bool(baselines) and all(sign * candidate.mean < sign * c.mean for c in baselines)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, derived figures included (for people and for ``--json``)."""

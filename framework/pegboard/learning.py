@@ -9,18 +9,20 @@ import pandas as pd
 
 from pegboard.errors import DataError
 from pegboard.frames import canonical, plain_label
-from pegboard.signature import MOST_CATEGORIES, ClassLabel, Feature, Kind, Signature
-from pegboard.specs import SourceSpec
+from pegboard.signature import MOST_CATEGORIES, ClassLabel, Feature, Signature
+from pegboard.specs import Kind, SourceSpec
 
 
 def learn_signature(frame: pd.DataFrame, source: SourceSpec) -> Signature:
     """Learn a signature; columns that are declared but missing or mistyped are left for validation to report."""
+    if unnamed := [name for name in frame.columns if not isinstance(name, str)]:
+        raise DataError(f"source {source.name!r} delivers columns whose names are no texts: {unnamed[:5]}")
     if not frame.columns.is_unique:
-        twice = sorted(set(frame.columns[frame.columns.duplicated()].astype(str)))
+        twice = sorted(set(frame.columns[frame.columns.duplicated()]))
         raise DataError(f"source {source.name!r} delivers columns more than once: {', '.join(twice)}")
     roles = {*source.keys, source.target}
     declared: Mapping[str, Kind] = source.features or {
-        str(name): infer_kind(frame[name]) for name in frame.columns if name not in roles
+        name: infer_kind(frame[name]) for name in frame.columns if name not in roles
     }
     if not declared:
         raise DataError(f"source {source.name!r} delivers no features beside its keys and target")
@@ -49,6 +51,10 @@ def _learn_classes(frame: pd.DataFrame, source: SourceSpec) -> tuple[ClassLabel,
     labels = {plain_label(value) for value in frame[source.target].dropna().unique()}
     if any(isinstance(label, float) for label in labels):
         raise DataError(f"target {source.target!r} has fractional values, so it cannot name classes")
+    if other := {type(label).__name__ for label in labels if not isinstance(label, str | int)}:
+        raise DataError(
+            f"target {source.target!r} holds {', '.join(other)} values: classes are texts, integers or booleans"
+        )
     if len({type(label) for label in labels}) > 1:
         raise DataError(f"target {source.target!r} mixes texts, numbers and booleans as classes")
     return tuple(sorted(labels))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pegboard.bundle import Bundle
-from pegboard.errors import Problem, SignatureError
+from pegboard.errors import PluginError, Problem, SignatureError
 from pegboard.frames import conform, from_records
 from pegboard.signature import ClassLabel, Signature
 
@@ -56,23 +56,26 @@ class Predictor:
         return self._predict(from_records(records, self.signature))
 
     def _predict(self, features: pd.DataFrame) -> Predictions:
+        rows, classes = len(features), self.signature.classes
         if self.signature.task == "regression":
-            if not len(features):
-                return Predictions(np.empty(0))
-            return Predictions(_finite(np.asarray(self.pipeline.predict(features), dtype=np.float64)))
-        classes = self.signature.classes
+            values = self.pipeline.predict(features) if rows else np.empty(0)
+            return Predictions(_answers(values, (rows,)))
         labels = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
-        if not len(features):
-            return Predictions(labels[:0], np.empty((0, len(classes))), classes)
         if not hasattr(self.pipeline, "predict_proba"):
-            return Predictions(np.asarray(self.pipeline.predict(features)))
-        probabilities = _finite(np.asarray(self.pipeline.predict_proba(features), dtype=np.float64))
+            return Predictions(np.asarray(self.pipeline.predict(features)) if rows else labels[:0])
+        shape = (rows, len(classes))
+        probabilities = _answers(self.pipeline.predict_proba(features) if rows else np.empty(shape), shape)
         return Predictions(labels[probabilities.argmax(axis=1)], probabilities, classes)
 
 
-def _finite(answers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Refuse rows so far from the training data that the model has no finite answer for them."""
-    wrong = np.flatnonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1))
+def _answers(given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Return a model's answers as float64; refuse another shape, and rows for which there is no finite answer."""
+    answers = np.asarray(given, dtype=np.float64)
+    if answers.shape == (*shape, 1):
+        answers = answers[..., 0]
+    if answers.shape != shape:
+        raise PluginError(f"the model answers with shape {answers.shape} where {shape} is right")
+    wrong = np.flatnonzero(~np.isfinite(answers).all(axis=tuple(range(1, answers.ndim))))
     if len(wrong):
         raise SignatureError([Problem(int(row), None, "the model has no finite answer for it") for row in wrong])
     return answers

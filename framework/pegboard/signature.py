@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pegboard.errors import Problem, did_you_mean
-from pegboard.specs import Task
-
-Kind = Literal["number", "integer", "boolean", "category"]
-KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
+from pegboard.specs import Kind, Task
 
 #: The largest magnitude of a number: that of float32, in which trees hold their features.
 LARGEST_NUMBER = 3.4028234663852886e38

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pegboard.leaderboard import Leaderboard
-    from pegboard.signature import Kind, Signature
+    from pegboard.signature import Signature
 
 Task = Literal["regression", "classification"]
 TASKS: tuple[Task, ...] = ("regression", "classification")
+
+Kind = Literal["number", "integer", "boolean", "category"]
+KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -87,6 +90,13 @@ class SourceSpec(Spec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_task(self.task, f"source {self.name!r}")
+        if not isinstance(self.keys, tuple):
+            raise PluginError(f"source {self.name!r}: keys is {self.keys!r}: write a tuple of columns")
+        for feature, kind in (self.features or {}).items():
+            if kind not in KINDS:
+                raise PluginError(f"source {self.name!r}: {feature!r} has kind {kind!r}, not one of {', '.join(KINDS)}")
+            if feature in (self.target, *self.keys):
+                raise PluginError(f"source {self.name!r}: {feature!r} cannot be a feature and a key or the target")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

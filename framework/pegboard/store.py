@@ -46,6 +46,11 @@ class FileStore:
         _sync_directory(path.parent)
         return True
 
+    def check_writable(self) -> None:
+        """Raise :class:`~pegboard.errors.RegistryError` if nothing can be written; leaves the root made."""
+        with self._whole(self.root, b""):
+            pass
+
     def read(self, key: str) -> bytes:
         """Return a key's bytes; raise :class:`~pegboard.errors.RegistryError` if there are none."""
         try:

@@ -12,7 +12,8 @@ import pandas as pd
 
 from pegboard.errors import DataError, Problem, SignatureError
 from pegboard.predictor import Predictor
-from pegboard.signature import Kind, Signature
+from pegboard.signature import Signature
+from pegboard.specs import Kind
 
 BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 
@@ -26,6 +27,8 @@ def score_file(predictor: Predictor, source: Path, target: Path, chunk: int) -> 
     ``target`` appears whole or not at all. Raises :class:`~pegboard.errors.SignatureError` with rows counted from
     the start of the file.
     """
+    if source.exists() and target.exists() and target.samefile(source):
+        raise DataError(f"{target} is the input itself: name another file for the predictions")
     rows = 0
     with _whole(target) as partial, _writer(partial, target.suffix) as write:
         for frame in read_chunks(source, predictor.signature, chunk):
@@ -65,7 +68,7 @@ def _read_csv(path: Path, signature: Signature, chunk: int) -> Iterator[pd.DataF
     with pd.read_csv(
         path,
         chunksize=chunk,
-        dtype=dict.fromkeys([*signature.keys, *(f.name for f in texts)], "object"),
+        dtype={**dict.fromkeys(signature.keys, "string"), **{f.name: "object" for f in texts}},
         na_values=missing,
         keep_default_na=False,
         encoding="utf-8",

@@ -63,6 +63,8 @@ def write(directory: Path) -> Bundle:
         "leaderboard": BOARD.to_dict(),
         "metrics": {},
         "data": {},
+        "python": "3",
+        "plugins": [],
         "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},
     }
     replay = {"rows": [{"area": 1.0, "zone": "a"}], "predictions": [9.0]}
@@ -231,7 +233,20 @@ def test_a_manifest_that_is_none_is_refused(bundle: Bundle, content: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "lacking", ["name", "model", "signature", "leaderboard", "metrics", "data", "libraries", "files", PIPELINE]
+    "lacking",
+    [
+        "name",
+        "model",
+        "signature",
+        "leaderboard",
+        "metrics",
+        "data",
+        "python",
+        "plugins",
+        "libraries",
+        "files",
+        PIPELINE,
+    ],
 )
 def test_a_manifest_that_lacks_something_is_refused_and_the_message_names_it(bundle: Bundle, lacking: str) -> None:
     manifest = json.loads((bundle.directory / MANIFEST).read_bytes())

@@ -31,6 +31,7 @@ def run(board_with: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.Monk
     commands = [
         CommandSpec(name="greet", load="greeting_command:greet", summary="Say hello."),
         CommandSpec(name="absent", load="greeting_command:nothing"),
+        CommandSpec(name="broken", load="no_such_module_here:x"),
         CommandSpec(name="train", load="greeting_command:greet", summary="A second train."),
     ]
     manager, _ = board_with(register_commands=commands)
@@ -41,6 +42,8 @@ def test_a_command_is_listed_without_being_imported_and_imported_to_run(run: Cal
     listed = run("--help")
     assert "greet    Say hello." in listed.output
     assert "greeting_command" not in sys.modules
+    assert "train" not in listed.output
+    assert "predict" in listed.output
     assert "plugins greet you" in run("greet").output
     assert "greeting_command" in sys.modules
 
@@ -49,6 +52,12 @@ def test_a_command_that_is_none_is_an_error_that_names_it(run: Callable[..., Res
     error = run("absent").exception
     assert isinstance(error, PluginError)
     assert str(error) == "command 'absent': greeting_command:nothing is not a click command"
+
+
+def test_a_command_that_cannot_be_imported_is_an_error_that_names_it(run: Callable[..., Result]) -> None:
+    error = run("broken").exception
+    assert isinstance(error, PluginError)
+    assert str(error).startswith("command 'broken' failed: ModuleNotFoundError")
 
 
 def test_a_contested_command_does_not_take_the_others_down(run: Callable[..., Result]) -> None:

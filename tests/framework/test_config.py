@@ -131,3 +131,18 @@ def test_an_experiment_is_plain_data_for_a_manifest(tmp_path: Path) -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert plain["model_params"] == {"svr": {"C": 10}}
     assert "registry" not in plain
+
+
+def test_another_source_is_another_experiment_in_the_same_registry(tmp_path: Path) -> None:
+    file = write(tmp_path, WHOLE)
+    expected = Experiment(name="wine", source="wine", registry="elsewhere", folds=3)
+    assert load_experiment(file, {"source": "wine", "folds": 3}, environ={}) == expected
+    assert load_experiment(file, {"folds": 3}, environ={"PEGBOARD_SOURCE": "wine"}) == expected
+    assert load_experiment(file, {"source": "house-prices"}, environ={}) == load_experiment(file, environ={})
+
+
+def test_an_empty_variable_is_no_setting_and_an_empty_registry_no_place(tmp_path: Path) -> None:
+    file = write(tmp_path, WHOLE)
+    assert load_experiment(file, environ={"PEGBOARD_REGISTRY": "", "PEGBOARD_FOLDS": ""}).registry == "elsewhere"
+    with pytest.raises(ConfigError, match="registry is empty: name a directory"):
+        load_experiment(write(tmp_path, "[experiment]\nsource = 'x'\nregistry = ''"), environ={})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pegboard import CriterionSpec, ModelSpec, ScorerSpec, hookimpl, hookspecs
+from pegboard import CriterionSpec, ModelSpec, ScorerSpec, SourceSpec, hookimpl, hookspecs
 from pegboard.catalog import SPECS, Catalog
 from pegboard.errors import PluginError
 from pegboard.manager import Manager, Plugin, load_plugins
@@ -136,6 +136,21 @@ def test_plugin_names_follow_the_rule(name: str, install: Callable[..., EntryPoi
 def test_names_of_things_follow_the_rule(name: Any) -> None:
     with pytest.raises(PluginError, match="use lower-case letters, digits and hyphens"):
         model(name)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"features": {"a": "float"}}, "'a' has kind 'float', not one of number, integer, boolean, category"),
+        ({"features": {"a": "number", "y": "number"}}, "'y' cannot be a feature and a key or the target"),
+        ({"features": {"id": "number"}, "keys": ("id",)}, "'id' cannot be a feature and a key or the target"),
+        ({"keys": "id"}, "keys is 'id': write a tuple of columns"),
+        ({"task": "ranking"}, "task 'ranking' is not one of regression, classification"),
+    ],
+)
+def test_a_source_that_cannot_be_right_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(PluginError, match=f"source 's'.*{message}"):
+        SourceSpec(**{"name": "s", "task": "regression", "target": "y", "load": dict, **wrong})
 
 
 @pytest.mark.parametrize(("chosen", "loaded"), [("a", ["a"]), ("b, a", ["a", "b"]), ("", []), (",", [])])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,21 +13,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import SplineTransformer
 
-from pegboard import ModelSpec, PreprocessorSpec, SourceSpec, SplitterSpec, Wants
+from pegboard import CriterionSpec, ModelSpec, PreprocessorSpec, ScorerSpec, SourceSpec, SplitterSpec, Wants
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
-from pegboard.errors import BundleError, ConfigError, PluginError, TrainingError, ValidationFailed
+from pegboard.errors import BundleError, ConfigError, PluginError, RegistryError, TrainingError, ValidationFailed
+from pegboard.fingerprint import row_shares
 from pegboard.frames import conform
-from pegboard.manager import Manager
+from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.learning import learn_signature
+from pegboard.manager import Manager, load_plugins
 from pegboard.predictor import Predictor
 from pegboard.registry import Registry
+from pegboard.report import ValidationReport
 from pegboard.signature import Signature
+from pegboard.testing.strategies import frames, signatures
+from pegboard.training.candidate import Contender
 from pegboard.training.pipeline import Run, run
+from pegboard.training.publish import Trained, publish
+from pegboard.training.values import Table, Winner
 
 Board = tuple[Manager, Catalog]
 
@@ -298,3 +310,141 @@ def test_a_classification_with_a_class_too_rare_for_the_folds(
     bundle = Registry(tmp_path / "r").open(done.version)
     assert bundle.signature.classes == ("common", "other", "rare")
     assert Predictor.load(bundle).predict(frame).probabilities.shape == (100, 3)  # type: ignore[union-attr]
+
+
+class Refuses(LinearRegression):  # type: ignore[misc]
+    """Learns from folds and from the training part, and from no more."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        if len(X) == 60:
+            raise RuntimeError("too many rows")
+        return super().fit(X, y)
+
+
+class Unpicklable(LinearRegression):  # type: ignore[misc]
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        self.link_ = lambda value: value
+        return super().fit(X, y)
+
+
+def fails(*_: Any) -> Any:
+    raise KeyError("odd")
+
+
+def model(make: Callable[..., Any]) -> dict[str, Any]:
+    return {"register_models": [ModelSpec(name="odd", task="regression", make=make)]}
+
+
+@pytest.mark.parametrize(
+    ("hooks", "chosen", "message"),
+    [
+        (model(Refuses), {"models": ("odd",)}, "model 'odd' failed: RuntimeError: too many rows"),
+        (model(Unpicklable), {"models": ("odd",)}, "pickling model 'odd' failed: "),
+        (
+            {"register_scorers": [ScorerSpec(name="odd", tasks=("regression",), make=fails)]},
+            {"scorer": "odd"},
+            "scorer 'odd' failed: KeyError: 'odd'",
+        ),
+        (
+            {"register_criteria": [CriterionSpec(name="odd", choose=fails)]},
+            {"criterion": "odd"},
+            "criterion 'odd' failed: KeyError: 'odd'",
+        ),
+        (
+            {"register_splitters": [SplitterSpec(name="odd", make=fails)]},
+            {"splitter": "odd"},
+            "splitter 'odd' failed: KeyError: 'odd'",
+        ),
+    ],
+)
+def test_whatever_a_plugin_raises_is_an_error_that_names_it(
+    hooks: Any, chosen: Any, message: str, board_with: Callable[..., Board], tmp_path: Path
+) -> None:
+    board = board_with(register_sources=[source(linear())], **hooks)
+    with pytest.raises(PluginError, match=message):
+        train(board, tmp_path / "r", **chosen)
+    assert Registry(tmp_path / "r").versions() == []
+
+
+def test_a_hold_out_too_small_for_the_scorer_costs_that_figure_alone(
+    board_with: Callable[..., Board], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = board_with(register_sources=[source(linear(20))])
+    share = next(h / 1000 for h in range(1, 500) if held_out(linear(20), h / 1000) == 1)
+    with caplog.at_level(logging.WARNING, logger="pegboard"):
+        done = train(board, tmp_path / "r", scorer="r2", holdout=share)
+    assert (done.winner.holdout_rows, done.winner.holdout_score) == (1, None)
+    assert "no r2 on the 1 rows held out: the score is nan" in caplog.text
+    assert Registry(tmp_path / "r").open(done.version).manifest["metrics"]["holdout"] is None
+
+
+def held_out(frame: pd.DataFrame, share: float) -> int:
+    return int(np.sum(row_shares([frame["x"].to_numpy()], len(frame)) < share))
+
+
+def test_expectations_may_hold_what_json_cannot_say(board_with: Callable[..., Board], tmp_path: Path) -> None:
+    between = {"column": "x", "min_value": 0, "max_value": float("inf")}
+    rules = [
+        {"type": "expect_column_values_to_be_between", "kwargs": between},
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "z", "value_set": {"a", "b"}}},
+    ]
+    done = train(board_with(register_sources=[source(linear(z="a"), expectations=rules)]), tmp_path / "r")
+    stored = json.loads(Registry(tmp_path / "r").open(done.version).read("validation.json"))
+    assert stored["findings"][0]["kwargs"]["max_value"] == "inf"
+
+
+def test_a_contested_name_stops_only_who_asks_for_it(board_with: Callable[..., Board], tmp_path: Path) -> None:
+    rivals = [ModelSpec(name=name, task="classification", make=LinearRegression) for name in ("svc", "dummy-regressor")]
+    board = board_with(register_sources=[source(linear())], register_models=rivals)
+    named = train(board, tmp_path / "r", models=("linear-regression",)).leaderboard.candidates
+    assert [c.name for c in named] == ["linear-regression"]
+    with pytest.raises(PluginError, match="model 'dummy-regressor' is registered by"):
+        train(board, tmp_path / "r", models=())
+
+
+def test_a_name_keeps_its_task_and_its_target(board_with: Callable[..., Board], tmp_path: Path) -> None:
+    train(board_with(register_sources=[source(linear())]), tmp_path / "r")
+    other = SourceSpec(name="table", task="regression", target="x", load=linear)
+    with pytest.raises(
+        ConfigError, match="lines/1 is a regression of 'y', and this is a regression of 'x': give .* --name"
+    ):
+        train(board_with(register_sources=[other]), tmp_path / "r")
+
+
+def test_a_registry_that_cannot_be_written_stops_the_run_before_anything_is_fitted(
+    board_with: Callable[..., Board], tmp_path: Path
+) -> None:
+    fitted: list[Any] = []
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / ".partial").write_text("in the way")
+    board = board_with(register_sources=[source(linear())], after_candidate=lambda candidate: fitted.append(candidate))
+    with pytest.raises(RegistryError, match="cannot write to the registry at"):
+        train(board, tmp_path / "r")
+    assert fitted == []
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_whatever_fits_a_signature_is_published_and_answers_as_before(data: st.DataObject) -> None:
+    declared = data.draw(signatures())
+    frame = data.draw(frames(declared, min_rows=40, max_rows=50)).reset_index(drop=True)
+    kinds = {f.name: f.kind for f in declared.features}
+    any_table = SourceSpec(name="any", task=declared.task, target=declared.target, load=pd.DataFrame, features=kinds)
+    table = Table.of(frame, learn_signature(frame, any_table))
+    manager = load_plugins(environ={})
+    (baseline,) = Catalog(manager).baselines(declared.task)
+    contender = Contender(baseline, Catalog(manager).get(PreprocessorSpec, "tabular"), table.signature, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = contender.build().fit(table.features, table.target)
+    board = Leaderboard.of("rmse", False, [Candidate(baseline.name, (1.0, 2.0))])
+    winner = Winner(board.candidates[0], pipeline, None, 0)
+    experiment, report = Experiment(name="any", source="any"), ValidationReport(len(frame), ())
+    with tempfile.TemporaryDirectory() as directory:
+        registry = Registry(directory)
+        version = publish(Trained(experiment, table, report, board, winner, manager.plugins), registry)
+        loaded = Predictor.load(registry.open(version))
+    before, after = Predictor(pipeline, table.signature).predict(frame), loaded.predict(frame)
+    np.testing.assert_array_equal(after.values, before.values)
+    if before.probabilities is not None:
+        np.testing.assert_array_equal(after.probabilities, before.probabilities)

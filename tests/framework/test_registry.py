@@ -35,6 +35,8 @@ def bundle(tmp_path: Path, name: str = "house", mark: int = 1) -> Path:
     manifest = {"name": name, "model": "linear", "signature": SIGNATURE, "leaderboard": BOARD, "libraries": {}} | {
         "metrics": {},
         "data": {},
+        "python": "3",
+        "plugins": [],
     }
     files = {PIPELINE: b"pipeline %d" % mark, REPLAY: b"{}"}
     return bundles.write(tmp_path / f"{name}-{mark}", manifest, files).directory

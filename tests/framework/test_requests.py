@@ -15,11 +15,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from pegboard.errors import Problem, SignatureError
+from pegboard.errors import PluginError, Problem, SignatureError
 from pegboard.frames import conform, from_records
 from pegboard.predictor import Predictor
-from pegboard.signature import KINDS, LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Kind, Signature
-from pegboard.specs import Task
+from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Signature
+from pegboard.specs import KINDS, Kind, Task
 
 Records = list[dict[str, Any]]
 
@@ -252,6 +252,24 @@ def test_labels_keep_their_type_and_probabilities_their_names(labels: list[Any],
 def test_no_rows_have_no_predictions() -> None:
     number = (Feature("x", "number"),)
     prices = Predictor(None, Signature("regression", number, "y"))
-    kinds = Predictor(None, Signature("classification", number, "y", classes=("a", "b")))
+    kinds = Predictor(DummyClassifier(), Signature("classification", number, "y", classes=("a", "b")))
     assert prices.predict_records([]).to_dict() == {"predictions": []}
     assert kinds.predict(pd.DataFrame({"x": []})).to_dict() == {"predictions": [], "probabilities": []}
+
+
+class Answering:
+    """A pipeline that gives these answers whatever it is asked."""
+
+    def __init__(self, answers: Any) -> None:
+        self.answers = np.asarray(answers)
+
+    def predict(self, _: Any) -> Any:
+        return self.answers
+
+
+def test_a_column_of_answers_is_taken_and_any_other_shape_is_not() -> None:
+    rows = [{"x": 1.0}, {"x": 2.0}]
+    assert Predictor(Answering([[1.0], [2.0]]), ONE_NUMBER).predict_records(rows).values.tolist() == [1.0, 2.0]
+    for answers in ([1.0], [[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]], 1.0):
+        with pytest.raises(PluginError, match=r"the model answers with shape \(.*\) where \(2,\) is right"):
+            Predictor(Answering(answers), ONE_NUMBER).predict_records(rows)

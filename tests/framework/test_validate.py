@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pegboard import SourceSpec
-from pegboard.errors import ConfigError, SignatureError
+from pegboard.errors import ConfigError, DataError, SignatureError
 from pegboard.frames import conform
 from pegboard.learning import learn_signature
 from pegboard.report import Finding, ValidationReport
@@ -92,6 +92,32 @@ def test_what_no_model_could_learn_from_is_critical(
     assert not report.success
     assert (expectation, column) in failed(report)
     json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_a_regression_of_booleans_or_texts_is_refused_before_training(frame: pd.DataFrame, frame_source: Make) -> None:
+    for target in ("garden", "zone"):
+        report = run(frame, frame_source(frame, target, keys=("id",)))
+        assert ("expect_column_values_to_be_in_type_list", target) in failed(report)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (pd.to_datetime(["2026-01-01", "2026-01-02"] * 15), "holds Timestamp values: classes are texts, integers or"),
+        ([0.5, 1.0] * 15, "has fractional values, so it cannot name classes"),
+        (["a", 1] * 15, "mixes texts, numbers and booleans as classes"),
+    ],
+)
+def test_what_cannot_name_classes_is_refused(
+    target: Any, message: str, frame: pd.DataFrame, frame_source: Make
+) -> None:
+    with pytest.raises(DataError, match=message):
+        run(frame.assign(price=target), frame_source(frame, "price", "classification"))
+
+
+def test_columns_need_names_that_are_texts(frame: pd.DataFrame, frame_source: Make) -> None:
+    with pytest.raises(DataError, match=r"delivers columns whose names are no texts: \[7\]"):
+        run(frame.rename(columns={"size": 7}), frame_source(frame, "price"))
 
 
 def test_one_class_is_not_a_classification(frame: pd.DataFrame, frame_source: Make) -> None:

@@ -40,6 +40,8 @@ MANIFEST = {
     "libraries": {},
     "metrics": {},
     "data": {},
+    "python": "3",
+    "plugins": [],
 }
 FILES = {bundles.PIPELINE: b"never unpickled here\n" * 500, bundles.REPLAY: b"{}\n"}
 

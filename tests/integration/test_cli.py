@@ -114,7 +114,7 @@ def test_a_source_is_described(pegboard: Command) -> None:
     described = json.loads(pegboard("data", "describe", "--source", "house-prices", "--json").stdout)
     kinds = {f["name"]: f["kind"] for f in described["signature"]["features"]}
     assert (len(kinds), kinds["MSZoning"], kinds["TotalBsmtSF"]) == (11, "category", "number")
-    assert "1,300 to 215,245" in pegboard("data", "describe", "--source", "house-prices").stdout
+    assert "1300 to 215245" in pegboard("data", "describe", "--source", "house-prices").stdout
 
 
 def test_what_hangs_on_the_board(pegboard: Command) -> None:
@@ -165,3 +165,26 @@ def test_a_broken_plugin_is_a_warning_and_nothing_more(pegboard: Command, tmp_pa
     done = pegboard("plugins", "list", PYTHONPATH=str(tmp_path / "site"))
     assert "warning: plugin broken (pegboard-broken 1.0): is not loaded: ModuleNotFoundError" in done.stderr
     assert "random-forest-regressor" in done.stdout
+
+
+def test_names_in_brackets_are_shown_as_they_are(pegboard: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "x[a]" / "y[/b]"
+    folder.mkdir(parents=True)
+    pegboard(*AMES, str(folder / "h.csv"))
+    done = pegboard("data", "fetch", "--source", "house-prices", "--set", f"path={folder / 'h.csv'}")
+    assert str(folder / "h.csv") in done.stdout
+
+
+def test_a_damaged_version_is_listed_as_such_beside_the_others(trained: Command, tmp_path: Path) -> None:
+    (manifest,) = tmp_path.glob("registry/bundles/house-prices/*/manifest.json")
+    manifest.unlink()
+    assert "damaged" in trained("models", "list").stdout
+    assert json.loads(trained("models", "list", "--json").stdout)[0]["damaged"] is True
+
+
+def test_the_input_is_never_replaced_by_its_predictions(trained: Command, tmp_path: Path) -> None:
+    trained(*AMES, "houses.csv")
+    before = (tmp_path / "houses.csv").read_bytes()
+    done = trained("predict", "houses.csv", "./houses.csv", "--model", "house-prices", status=1)
+    assert "is the input itself: name another file for the predictions" in done.stderr
+    assert (tmp_path / "houses.csv").read_bytes() == before

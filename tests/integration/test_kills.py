@@ -68,6 +68,8 @@ def publish(root: Path, scratch: Path, mark: str) -> str:
         "libraries": {},
         "metrics": {},
         "data": {},
+        "python": "3",
+        "plugins": [],
     }
     bundle = bundles.write(scratch / mark, manifest, {PIPELINE: b"never unpickled here"})
     return str(Registry(root).publish(bundle.directory))

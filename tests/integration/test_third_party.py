@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sysconfig
 import urllib.request
@@ -60,6 +61,7 @@ class Environment:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     made = Environment(tmp_path_factory.mktemp("newcomer"))
     files = FILE.findall(GUIDE.read_text(encoding="utf-8"))
+    shutil.copy(GUIDE.parents[1] / "pegboard.toml", made.directory)  # where a newcomer stands: in the clone
     assert {name.split("/")[0] for name, _ in files} == {"pegboard-robust", "pegboard-wine"}
     for name, content in files:
         path = made.directory / name

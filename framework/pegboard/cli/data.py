@@ -93,7 +93,7 @@ def _values(feature: Feature) -> str:
         return f"{len(feature.categories)}: {few}{', …' if len(feature.categories) > 6 else ''}"
     if feature.minimum is None or feature.maximum is None:
         return "many" if feature.kind == "category" else ""
-    return f"{feature.minimum:,.10g} to {feature.maximum:,.10g}"
+    return "true, false" if feature.kind == "boolean" else f"{feature.minimum:.10g} to {feature.maximum:.10g}"
 
 
 @data.command()

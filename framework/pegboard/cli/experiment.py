@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pegboard.cli.output import config_file, options
 from pegboard.config import Experiment, load_experiment
 from pegboard.errors import ConfigError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 source_flags = options(
     config_file,

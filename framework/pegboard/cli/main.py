@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from pegboard.bundle import library_version
 from pegboard.catalog import Catalog
-from pegboard.errors import PegboardError, PluginError, did_you_mean
+from pegboard.errors import PegboardError, PluginError, blamed, did_you_mean
 from pegboard.manager import Manager, load_plugins
 from pegboard.specs import CommandSpec
 
@@ -38,10 +39,10 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the subcommands by their summaries, importing none."""
-        contested = {problem.plugin for problem in _board(ctx).catalog.problems}
         rows = [(e.spec.name, e.spec.summary) for e in _board(ctx).catalog.entries() if isinstance(e.spec, CommandSpec)]
+        claims = Counter(name for name, _ in rows)
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(row for row in rows if row[0] not in contested))
+            formatter.write_dl(sorted(row for row in rows if claims[row[0]] == 1))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Suggest the nearest subcommand for one that there is not."""
@@ -62,7 +63,8 @@ def _board(ctx: click.Context) -> Board:
 
 def _load(spec: CommandSpec) -> click.Command:
     module, _, attribute = spec.load.partition(":")
-    command = getattr(import_module(module), attribute, None)
+    with blamed(f"command {spec.name!r}"):
+        command = getattr(import_module(module), attribute, None)
     if not isinstance(command, click.Command):
         raise PluginError(f"command {spec.name!r}: {spec.load} is not a click command")
     return command

@@ -20,7 +20,7 @@ from pegboard.cli.output import (
     table,
 )
 from pegboard.config import registry_location
-from pegboard.errors import PegboardError, RegistryError
+from pegboard.errors import BundleError, PegboardError, RegistryError
 from pegboard.registry import Registry, Version
 
 
@@ -45,31 +45,34 @@ def list_(name: str | None, registry: str | None, config: Path | None, as_json: 
     versions = found.versions(name)
     if name and not versions:
         found.resolve(name)  # raises, with the names nearby
-    rows = [(version, found.open(version)) for version in versions]
     if as_json:
-        print_json([_summary(version, bundle) for version, bundle in rows])
+        print_json([_summary(version, _opened(found, version)) for version in versions])
         return
-    if not rows:
+    if not versions:
         console().print(f"{found.store} holds no versions yet; `pegboard train` publishes one")
         return
     shown = table(
         "version", "model", "score", "hold-out", "published", "aliases", "digest", right=("score", "hold-out")
     )
-    for version, bundle in rows:
+    for version in versions:
+        published = version.published_at[:16].replace("T", " ")
+        known = published, ", ".join(version.aliases), version.digest[:12]
+        bundle = _opened(found, version)
+        if bundle is None:
+            shown.add_row(str(version), "damaged", "", "", *known, style="red")
+            continue
         metrics = bundle.manifest["metrics"]
         holdout = "" if metrics["holdout"] is None else figure(metrics["holdout"])
-        score = f"{metrics['scorer']} {figure(metrics['mean'])}"
-        published = version.published_at[:16].replace("T", " ")
-        shown.add_row(
-            str(version),
-            bundle.model,
-            score,
-            holdout,
-            published,
-            ", ".join(version.aliases),
-            version.digest[:12],
-        )
+        shown.add_row(str(version), bundle.model, f"{metrics['scorer']} {figure(metrics['mean'])}", holdout, *known)
     console().print(shown)
+
+
+def _opened(registry: Registry, version: Version) -> Bundle | None:
+    """Return a version's bundle, ``None`` for a damaged one: a list shows the others all the same."""
+    try:
+        return registry.open(version)
+    except BundleError:
+        return None
 
 
 @models.command()
@@ -93,7 +96,7 @@ def show(version: str, registry: str | None, config: Path | None, as_json: bool)
 
 
 def _facts(version: Version, manifest: Any) -> list[tuple[str, str]]:
-    metrics, data, git = manifest["metrics"], manifest["data"], manifest["git"]
+    metrics, data, git = manifest["metrics"], manifest["data"], manifest.get("git")
     libraries = ", ".join(f"{name} {number}" for name, number in manifest["libraries"].items())
     plugins = ", ".join(f"{p['distribution']} {p['version']}" for p in manifest["plugins"] if p["distribution"])
     holdout = (
@@ -154,10 +157,6 @@ def import_(directory: Path, reason: str, registry: str | None, config: Path | N
         click.echo(f"{version}  sha256:{version.digest}")
 
 
-def _summary(version: Version, bundle: Bundle) -> dict[str, Any]:
-    return {
-        "version": str(version),
-        **asdict(version),
-        "model": bundle.model,
-        "metrics": bundle.manifest["metrics"],
-    }
+def _summary(version: Version, bundle: Bundle | None) -> dict[str, Any]:
+    known = {"version": str(version), **asdict(version), "damaged": bundle is None}
+    return known if bundle is None else {**known, "model": bundle.model, "metrics": bundle.manifest["metrics"]}

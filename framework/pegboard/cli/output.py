@@ -49,9 +49,10 @@ def console(*, stderr: bool = False) -> Console:
     """Return a rich console: standard output for results, standard error for progress."""
     from rich.console import Console
 
-    made = Console(stderr=stderr, highlight=False)
+    # No markup: a column may be called "length [cm]".
+    made = Console(stderr=stderr, highlight=False, markup=False)
     # A pipe has no width of its own, and cutting cells there would lose them.
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    return made if made.is_terminal else Console(stderr=stderr, highlight=False, markup=False, width=PIPE_WIDTH)
 
 
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:

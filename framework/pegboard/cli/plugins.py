@@ -35,7 +35,7 @@ def list_(board: Board, /, as_json: bool) -> None:
         return
     out = console()
     for plugin in board.manager.plugins:
-        out.print(f"[bold]{plugin.name}[/]  {plugin.distribution or 'pegboard itself'} {plugin.version}".rstrip())
+        out.print(f"{plugin.name}  {plugin.distribution or 'pegboard itself'} {plugin.version}".rstrip(), style="bold")
     shown = table("kind", "name", "plugin", "summary")
     for entry in sorted(entries, key=_order):
         shown.add_row(_kind(entry.spec), entry.spec.name, entry.plugin.name, entry.spec.summary)

@@ -9,6 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from pegboard.training.pipeline import Listener
 
@@ -17,7 +18,8 @@ class Progress(Listener):
     """A listener that writes to a console; where that is no terminal, it writes plain lines."""
 
     def __init__(self, console: Console) -> None:
-        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}")
+        description = TextColumn("{task.description}", markup=False)
+        columns = SpinnerColumn(), description, BarColumn(), TextColumn("{task.fields[count]}")
         self._bar = Bar(*columns, TimeElapsedColumn(), console=console, transient=True)
         self._task: TaskID | None = None
         self._console = console
@@ -52,5 +54,6 @@ class Progress(Listener):
         name, detail, start = self._began
         style = "green" if mark == "✓" else "red"
         self._bar.remove_task(self._task)
-        self._console.print(f"[{style}]{mark}[/] {name:<9}{detail}  [dim]{time.perf_counter() - start:.1f} s[/]")
+        took = f"  {time.perf_counter() - start:.1f} s"
+        self._console.print(Text.assemble((mark, style), f" {name:<9}{detail}", (took, "dim")))
         self._began = self._task = None

@@ -50,6 +50,6 @@ def print_outcome(done: Run, out: Console, registry: str) -> None:
         score = f"{scorer} {figure(winner.holdout_score)}"
         out.print(f"{winner.candidate.name} on {winner.holdout_rows:,} rows held out: {score}")
     if not done.leaderboard.beats_baseline(winner.candidate):
-        out.print("[yellow]warning: it does not beat the baseline: what it has learned does not help[/]")
-    out.print(f"[bold]published {done.version}[/]  sha256:{done.version.digest[:12]}  to {registry}")
+        out.print("warning: it does not beat the baseline: what it has learned does not help", style="yellow")
+    out.print(f"published {done.version}  sha256:{done.version.digest[:12]}  to {registry}", style="bold")
     out.print(f"serve it with: pegboard serve {done.version.name}")

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from pegboard.signature import KINDS, LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Signature
-from pegboard.specs import TASKS
+from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Signature
+from pegboard.specs import KINDS, TASKS
 
 _NAMES = st.text("abcdefghXYZ_ é", min_size=1, max_size=8)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

@@ -39,8 +39,6 @@ class Contender:
 
 
 def _seeds(pipeline: Pipeline, seed: int, params: Mapping[str, Any]) -> dict[str, int]:
-    """A ``random_state`` that the configuration sets stays as it is set."""
-    if "random_state" in params:
-        return {}
-    names = pipeline.get_params(deep=True)
-    return {name: seed for name in names if name == "random_state" or name.endswith("__random_state")}
+    """Return every ``random_state`` that there is, but for the model's own where the configuration sets it."""
+    names = [name for name in pipeline.get_params(deep=True) if name.endswith("__random_state")]
+    return {name: seed for name in names if name != "model__random_state" or "random_state" not in params}

@@ -16,7 +16,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from pegboard.errors import TrainingError
+from pegboard.errors import TrainingError, blamed
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.specs import ScorerSpec
 from pegboard.training.candidate import Contender
@@ -33,7 +33,7 @@ class _Progress:
     pending: list[int]
     scores: dict[int, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
-    error: str | None = None
+    errors: dict[int, str] = field(default_factory=dict)
     warnings: dict[str, None] = field(default_factory=dict)
 
     @property
@@ -43,15 +43,15 @@ class _Progress:
 
     def candidate(self) -> Candidate:
         model = self.contender.model
-        finished = self.error is None
+        finished = not self.errors
         return Candidate(
             name=model.name,
             scores=tuple(self.scores[fold] for fold in sorted(self.scores)) if finished else (),
             fit_seconds=sum(self.seconds) / len(self.seconds) if self.seconds else 0.0,
             complexity=model.complexity,
             baseline=model.baseline,
-            error=self.error,
-            warnings=tuple(self.warnings),
+            error=None if finished else self.errors[min(self.errors)],
+            warnings=tuple(sorted(self.warnings)),
         )
 
 
@@ -72,7 +72,8 @@ def compare(
     Raises :class:`TrainingError` if none finishes.
     """
     runs = [_Progress(contender, list(range(len(folds)))) for contender in contenders]
-    measure = scorer.make()
+    with blamed(f"scorer {scorer.name!r}"):
+        measure = scorer.make()
     fit = _Fitter(table, folds, measure, 1.0 if scorer.greater_is_better else -1.0)
     _run_all(runs, fit, workers or available_cpus(), on_fold, on_candidate)
     board = Leaderboard.of(scorer.name, scorer.greater_is_better, [run.candidate() for run in runs])
@@ -107,7 +108,7 @@ class _Fitter:
                 raise TrainingError(f"the score is {value}")
             run.scores[fold] = value
         except (Exception, SystemExit) as error:
-            run.error = run.error or f"fold {fold + 1}: {type(error).__name__}: {error}"
+            run.errors[fold] = f"fold {fold + 1}: {type(error).__name__}: {error}"
 
 
 def _run_all(
@@ -129,7 +130,7 @@ def _run_all(
         with lock:
             run = max((r for r in runs if r.pending), key=lambda r: r.expected_seconds)
             task = run.pending.pop(0)
-        if run.error is None:
+        if not run.errors:
             with caught.into(run.warnings):
                 fit(run, task)
         return run

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
-from pegboard.errors import BundleError, ValidationFailed
+from pegboard.errors import BundleError, ConfigError, ValidationFailed
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.learning import learn_signature
 from pegboard.manager import Manager
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
 from pegboard.signature import Signature
+from pegboard.specs import SourceSpec
 from pegboard.training.compare import compare
 from pegboard.training.plan import make_plan
 from pegboard.training.publish import Trained, publish
@@ -70,7 +71,7 @@ def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Li
     """
     plan, registry = make_plan(experiment, catalog), Registry(experiment.registry)
     tell = _Announcer(experiment.name, manager, listener or Listener())
-    previous, champion = _previous(registry, experiment.name)
+    previous, champion = _previous(registry, experiment.name, plan.source)
 
     tell.stage("source", plan.source.name)
     frame = load(plan.source, experiment.source_options)
@@ -86,6 +87,7 @@ def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Li
     tell.stage("split", f"{experiment.folds} folds, {experiment.holdout:.0%} held out")
     parts = split(table, plan.splitter, folds=experiment.folds, holdout=experiment.holdout, seed=experiment.seed)
 
+    registry.store.check_writable()  # now, and not when hours of fitting are to be published
     contenders = plan.contenders(signature)
     tell.stage("compare", f"{len(contenders)} candidates by {plan.scorer.name}")
     board = compare(table, parts.folds, contenders, plan.scorer, on_fold=tell.fold, on_candidate=tell.candidate)
@@ -141,7 +143,7 @@ def refuse_invalid(report: ValidationReport, source: str) -> None:
         )
 
 
-def _previous(registry: Registry, name: str) -> tuple[tuple[str, Signature] | None, str | None]:
+def _previous(registry: Registry, name: str, source: SourceSpec) -> tuple[tuple[str, Signature] | None, str | None]:
     """Return the version to compare the data with, and its model's name; none of both for a first run."""
     version = registry.champion(name)
     if version is None:
@@ -151,4 +153,8 @@ def _previous(registry: Registry, name: str) -> tuple[tuple[str, Signature] | No
     except BundleError as error:
         logger.warning("%s is damaged, so this run is not compared with it: %s", version, error)
         return None, None
-    return (str(version), bundle.signature), bundle.model
+    signature = bundle.signature
+    if (signature.task, signature.target) != (source.task, source.target):
+        theirs, ours = f"{signature.task} of {signature.target!r}", f"{source.task} of {source.target!r}"
+        raise ConfigError(f"{version} is a {theirs}, and this is a {ours}: give this experiment another --name")
+    return (str(version), signature), bundle.model

@@ -80,13 +80,13 @@ def _sklearn_scorer(name: str, task: Task, catalog: Catalog) -> ScorerSpec:
 
 
 def _models(experiment: Experiment, catalog: Catalog, task: Task) -> tuple[ModelSpec, ...]:
-    of_task = catalog.models(task)
-    chosen = [catalog.get(ModelSpec, name) for name in dict.fromkeys(experiment.models)]
+    named = [catalog.get(ModelSpec, name) for name in dict.fromkeys(experiment.models)]
+    chosen = named or catalog.models(task)
     for model in chosen:
         if model.task != task:
             raise ConfigError(f"model {model.name!r} is for {model.task}, and the task is {task}")
     # A baseline competes whoever was named: without one nobody knows what a score is worth.
-    competing = {m.name: m for m in [*(chosen or of_task), *(m for m in of_task if m.baseline)]}
+    competing = {model.name: model for model in [*chosen, *catalog.baselines(task)]}
     for name, params in experiment.model_params.items():
         model = catalog.get(ModelSpec, name)
         check_options(model.make, params, f"model {name!r}")

@@ -19,7 +19,7 @@ import numpy as np
 
 from pegboard import bundle as bundles
 from pegboard.config import Experiment
-from pegboard.errors import BundleError
+from pegboard.errors import BundleError, blamed
 from pegboard.frames import to_records
 from pegboard.leaderboard import Leaderboard
 from pegboard.manager import Plugin
@@ -48,12 +48,14 @@ def publish(trained: Trained, registry: Registry) -> Version:
     """Publish a trained model and return its version; the registry is unchanged if anything goes wrong before."""
     features, signature = trained.table.features, trained.table.signature
     sample = features.iloc[np.unique(np.linspace(0, len(features) - 1, REPLAY_ROWS).astype(int))]
-    answers = Predictor(trained.winner.pipeline, signature).predict(sample).to_dict()
+    rows = to_records(sample, signature)
+    answers = Predictor(trained.winner.pipeline, signature).predict_records(rows).to_dict()
     pickled = io.BytesIO()
-    joblib.dump(trained.winner.pipeline, pickled)
+    with blamed(f"pickling model {trained.winner.candidate.name!r}"):
+        joblib.dump(trained.winner.pipeline, pickled)
     files = {
         bundles.PIPELINE: pickled.getvalue(),
-        bundles.REPLAY: _json({"rows": to_records(sample, signature), **answers}),
+        bundles.REPLAY: _json({"rows": rows, **answers}),
         bundles.VALIDATION: _json(trained.report.to_dict()),
     }
     with tempfile.TemporaryDirectory(prefix="pegboard-") as scratch:

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from pegboard.errors import TrainingError
+from pegboard.errors import TrainingError, blamed
 from pegboard.fingerprint import row_shares
 from pegboard.signature import Signature
 from pegboard.specs import SplitterSpec
@@ -28,13 +28,9 @@ def split(table: Table, splitter: SplitterSpec, *, folds: int, holdout: float, s
     train = np.flatnonzero(~held_out)
     target = table.target[train]
     _check_size(target, table.signature, folds)
-    cutter = splitter.make(table.signature.task, folds, seed)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # said above, with its name
-            pairs = list(cutter.split(train.reshape(-1, 1), target))
-    except ValueError as error:
-        raise TrainingError(f"splitter {splitter.name!r} cannot cut {len(train)} rows: {error}") from error
+    with warnings.catch_warnings(), blamed(f"splitter {splitter.name!r}"):
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # said above, with its name
+        pairs = list(splitter.make(table.signature.task, folds, seed).split(train.reshape(-1, 1), target))
     return Split(train, np.flatnonzero(held_out), tuple((train[fit], train[score]) for fit, score in pairs))
 
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from pegboard.errors import ConfigError, did_you_mean
 from pegboard.report import Finding, Severity, ValidationReport
-from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Kind, Signature
-from pegboard.specs import SourceSpec
+from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Signature
+from pegboard.specs import Kind, SourceSpec
 
 #: Fewer rows than this cannot be split into folds and a hold-out that say anything.
 FEWEST_ROWS = 20
@@ -77,6 +77,7 @@ def structure(signature: Signature) -> Iterator[Expectation]:
     for name in (*signature.keys, signature.target):
         yield _expect("expect_column_values_to_not_be_null", column=name)
     if signature.task == "regression":
+        yield _expect("expect_column_values_to_be_in_type_list", column=signature.target, type_list=[*TYPES["number"]])
         yield _between(signature.target, -LARGEST_NUMBER, LARGEST_NUMBER)
     else:
         yield _expect("expect_column_unique_value_count_to_be_between", column=signature.target, min_value=2)
@@ -182,9 +183,9 @@ def _finding(item: _Expected, result: Any) -> Finding:
         origin=item.origin,
         severity=expectation.get("severity", "critical"),
         success=bool(result.success),
-        kwargs=kwargs,
+        kwargs={name: _plain(value) for name, value in kwargs.items()},
         unexpected=None if result.success else outcome.get("unexpected_count"),
-        examples=tuple(map(_plain, dict.fromkeys(map(_hashable, examples))))[:MOST_EXAMPLES],
+        examples=tuple(_plain(value) for value in dict.fromkeys(map(_hashable, examples)))[:MOST_EXAMPLES],
         rows=tuple(int(row) for row in rows[:MOST_EXAMPLES]),
         detail="" if result.success else _detail(result),
     )
@@ -215,6 +216,8 @@ def _plain(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else str(value)
     return str(value)

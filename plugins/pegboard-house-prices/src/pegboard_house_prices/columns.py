@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pegboard.signature import Kind
+    from pegboard.specs import Kind
 
 KEY = "Id"
 TARGET = "SalePrice"

@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 from pegboard import ModelSpec, ScorerSpec, Wants, hookimpl
 from pegboard_sklearn import models, scorers
-
-if TYPE_CHECKING:
-    from pegboard.specs import Task
 
 
 @hookimpl
 def register_models() -> list[ModelSpec]:
     """Three regressors and three classifiers."""
-    scaled = Wants(scaling=True)
+    regressor, classifier = (partial(ModelSpec, task=task) for task in ("regression", "classification"))
+    linear, kernel = ({"wants": Wants(scaling=True), "complexity": complexity} for complexity in (1, 5))
     return [
-        ModelSpec(
-            name="linear-regression",
-            task="regression",
-            make=models.linear_regression,
-            wants=scaled,
-            complexity=1,
-            summary="ordinary least squares",
+        regressor(name="linear-regression", make=models.linear_regression, summary="ordinary least squares", **linear),
+        regressor(name="svr", make=models.svr, summary="RBF kernel, on a scaled target", **kernel),
+        regressor(
+            name="random-forest-regressor", make=models.random_forest_regressor, complexity=10, summary="100 trees"
         ),
-        ModelSpec(
-            name="svr",
-            task="regression",
-            make=models.svr,
-            wants=scaled,
-            complexity=5,
-            summary="support vector regression, RBF kernel, on a scaled target",
-        ),
-        ModelSpec(
-            name="random-forest-regressor",
-            task="regression",
-            make=models.random_forest_regressor,
-            complexity=10,
-            summary="100 trees",
-        ),
-        ModelSpec(
-            name="logistic-regression",
-            task="classification",
-            make=models.logistic_regression,
-            wants=scaled,
-            complexity=1,
-            summary="multinomial logistic regression, L2",
-        ),
-        ModelSpec(
-            name="svc",
-            task="classification",
-            make=models.svc,
-            wants=scaled,
-            complexity=5,
-            summary="support vector classification, RBF kernel, calibrated probabilities",
-        ),
-        ModelSpec(
-            name="random-forest-classifier",
-            task="classification",
-            make=models.random_forest_classifier,
-            complexity=10,
-            summary="100 trees",
+        classifier(name="logistic-regression", make=models.logistic_regression, summary="L2 penalty", **linear),
+        classifier(name="svc", make=models.svc, summary="RBF kernel, calibrated probabilities", **kernel),
+        classifier(
+            name="random-forest-classifier", make=models.random_forest_classifier, complexity=10, summary="100 trees"
         ),
     ]
 
@@ -68,49 +30,22 @@ def register_models() -> list[ModelSpec]:
 @hookimpl
 def register_scorers() -> list[ScorerSpec]:
     """Errors are shown positive; scores lie between their worst and 1."""
-    regression: tuple[Task, ...] = ("regression",)
-    classification: tuple[Task, ...] = ("classification",)
+    error = partial(ScorerSpec, tasks=("regression",), greater_is_better=False)
+    classification = partial(ScorerSpec, tasks=("classification",))
     return [
-        ScorerSpec(
-            name="rmse",
-            tasks=regression,
-            make=scorers.rmse,
-            greater_is_better=False,
-            summary="root mean squared error, in the target's unit",
-        ),
-        ScorerSpec(
-            name="mae",
-            tasks=regression,
-            make=scorers.mae,
-            greater_is_better=False,
-            summary="mean absolute error, in the target's unit",
-        ),
-        ScorerSpec(
-            name="mape",
-            tasks=regression,
-            make=scorers.mape,
-            greater_is_better=False,
-            summary="mean absolute percentage error, as a fraction",
-        ),
-        ScorerSpec(name="r2", tasks=regression, make=scorers.r2, summary="coefficient of determination"),
-        ScorerSpec(
+        error(name="rmse", make=scorers.rmse, summary="root mean squared error, in the target's unit"),
+        error(name="mae", make=scorers.mae, summary="mean absolute error, in the target's unit"),
+        error(name="mape", make=scorers.mape, summary="mean absolute percentage error, as a fraction"),
+        ScorerSpec(name="r2", tasks=("regression",), make=scorers.r2, summary="coefficient of determination"),
+        classification(
             name="log-loss",
-            tasks=classification,
             make=scorers.log_loss,
             greater_is_better=False,
             summary="negative log-likelihood of the true class, in nats",
         ),
-        ScorerSpec(name="accuracy", tasks=classification, make=scorers.accuracy, summary="share of right labels"),
-        ScorerSpec(
-            name="roc-auc",
-            tasks=classification,
-            make=scorers.roc_auc,
-            summary="area under the ROC curve; the mean of one class against the rest for more than two",
+        classification(name="accuracy", make=scorers.accuracy, summary="share of right labels"),
+        classification(
+            name="roc-auc", make=scorers.roc_auc, summary="area under the ROC curve, each class against the rest"
         ),
-        ScorerSpec(
-            name="f1",
-            tasks=classification,
-            make=scorers.f1,
-            summary="harmonic mean of precision and recall, averaged over the classes",
-        ),
+        classification(name="f1", make=scorers.f1, summary="F1, averaged over the classes"),
     ]
