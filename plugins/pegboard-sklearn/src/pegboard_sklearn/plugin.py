@@ -11,19 +11,17 @@ from pegboard_sklearn import models, scorers
 @hookimpl
 def register_models() -> list[ModelSpec]:
     """Three regressors and three classifiers."""
-    regressor, classifier = (partial(ModelSpec, task=task) for task in ("regression", "classification"))
-    linear, kernel = ({"wants": Wants(scaling=True), "complexity": complexity} for complexity in (1, 5))
+    regressor, classifier = partial(ModelSpec, task="regression"), partial(ModelSpec, task="classification")
+    scaled = Wants(scaling=True)
+    ols, l2, trees = "ordinary least squares", "L2 penalty", "100 trees"
+    rbf, calibrated = "RBF kernel, on a scaled target", "RBF kernel, calibrated probabilities"
     return [
-        regressor(name="linear-regression", make=models.linear_regression, summary="ordinary least squares", **linear),
-        regressor(name="svr", make=models.svr, summary="RBF kernel, on a scaled target", **kernel),
-        regressor(
-            name="random-forest-regressor", make=models.random_forest_regressor, complexity=10, summary="100 trees"
-        ),
-        classifier(name="logistic-regression", make=models.logistic_regression, summary="L2 penalty", **linear),
-        classifier(name="svc", make=models.svc, summary="RBF kernel, calibrated probabilities", **kernel),
-        classifier(
-            name="random-forest-classifier", make=models.random_forest_classifier, complexity=10, summary="100 trees"
-        ),
+        regressor(name="linear-regression", make=models.linear_regression, wants=scaled, complexity=1, summary=ols),
+        regressor(name="svr", make=models.svr, wants=scaled, complexity=5, summary=rbf),
+        regressor(name="random-forest-regressor", make=models.random_forest_regressor, complexity=10, summary=trees),
+        classifier(name="logistic-regression", make=models.logistic_regression, wants=scaled, complexity=1, summary=l2),
+        classifier(name="svc", make=models.svc, wants=scaled, complexity=5, summary=calibrated),
+        classifier(name="random-forest-classifier", make=models.random_forest_classifier, complexity=10, summary=trees),
     ]
 
 
@@ -44,8 +42,6 @@ def register_scorers() -> list[ScorerSpec]:
             summary="negative log-likelihood of the true class, in nats",
         ),
         classification(name="accuracy", make=scorers.accuracy, summary="share of right labels"),
-        classification(
-            name="roc-auc", make=scorers.roc_auc, summary="area under the ROC curve, each class against the rest"
-        ),
+        classification(name="roc-auc", make=scorers.roc_auc, summary="area under the ROC curve, one against the rest"),
         classification(name="f1", make=scorers.f1, summary="F1, averaged over the classes"),
     ]
