@@ -123,7 +123,7 @@ def write(directory: Path, manifest: Mapping[str, Any], files: Mapping[str, byte
     whole = {"format": FORMAT, **manifest, "files": digests}
     for name, data in files.items():
         (directory / name).write_bytes(data)
-    data = (json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    data = (json.dumps(whole, indent=1, sort_keys=True, allow_nan=False, default=str) + "\n").encode()
     (directory / MANIFEST).write_bytes(data)
     return open_bundle(directory)
 

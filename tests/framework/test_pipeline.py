@@ -7,6 +7,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.dummy import DummyRegressor
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import SplineTransformer
@@ -44,7 +45,7 @@ Board = tuple[Manager, Catalog]
 
 def linear(rows: int = 60, **columns: Any) -> pd.DataFrame:
     x = np.arange(rows, dtype=float)
-    return pd.DataFrame({"x": x, "y": 3 * x + np.sin(x), **columns})
+    return pd.DataFrame({"x": x, "y": 3 * x + np.sin(x)}).assign(**columns)
 
 
 def source(frame: pd.DataFrame, **more: Any) -> SourceSpec:
@@ -446,3 +447,32 @@ def test_whatever_fits_a_signature_is_published_and_answers_as_before(data: st.D
     np.testing.assert_array_equal(after.values, before.values)
     if before.probabilities is not None:
         np.testing.assert_array_equal(after.probabilities, before.probabilities)
+
+
+class Reversed(DummyClassifier):  # type: ignore[misc]
+    """Orders its classes the other way round."""
+
+    @property
+    def classes_(self) -> Any:
+        return self._classes[::-1]
+
+    @classes_.setter
+    def classes_(self, classes: Any) -> None:
+        self._classes = classes
+
+
+def test_classes_in_another_order_are_not_published(board_with: Callable[..., Board], tmp_path: Path) -> None:
+    frame = linear(y=["a", "b"] * 30)
+    labelled = SourceSpec(name="table", task="classification", target="y", load=lambda: frame)
+    odd = ModelSpec(name="odd", task="classification", make=Reversed)
+    board = board_with(register_sources=[labelled], register_models=[odd])
+    with pytest.raises(PluginError, match=r"model 'odd' has the classes .*; in sorted order they are"):
+        train(board, tmp_path / "r", models=("odd",), scorer="accuracy")
+    assert Registry(tmp_path / "r").versions() == []
+
+
+def test_options_may_be_dates(board_with: Callable[..., Board], tmp_path: Path) -> None:
+    dated = SourceSpec(name="table", task="regression", target="y", load=lambda since: linear())
+    done = train(board_with(register_sources=[dated]), tmp_path / "r", source_options={"since": date(2026, 11, 23)})
+    manifest = Registry(tmp_path / "r").open(done.version).manifest
+    assert manifest["experiment"]["source_options"] == {"since": "2026-11-23"}

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -124,7 +123,7 @@ def _run_all(
     every fit would start as many as there are processors.
     """
     lock, total, done = threading.Lock(), sum(len(run.pending) for run in runs), 0
-    left = defaultdict(int, {run.contender.name: len(run.pending) for run in runs})
+    left = {run.contender.name: len(run.pending) for run in runs}
 
     def next_task() -> _Progress:
         with lock:

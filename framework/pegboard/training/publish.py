@@ -19,7 +19,7 @@ import numpy as np
 
 from pegboard import bundle as bundles
 from pegboard.config import Experiment
-from pegboard.errors import BundleError, blamed
+from pegboard.errors import BundleError, PluginError, blamed
 from pegboard.frames import to_records
 from pegboard.leaderboard import Leaderboard
 from pegboard.manager import Plugin
@@ -47,6 +47,7 @@ class Trained:
 def publish(trained: Trained, registry: Registry) -> Version:
     """Publish a trained model and return its version; the registry is unchanged if anything goes wrong before."""
     features, signature = trained.table.features, trained.table.signature
+    _refuse_other_classes(trained)
     sample = features.iloc[np.unique(np.linspace(0, len(features) - 1, REPLAY_ROWS).astype(int))]
     rows = to_records(sample, signature)
     answers = Predictor(trained.winner.pipeline, signature).predict_records(rows).to_dict()
@@ -62,6 +63,14 @@ def publish(trained: Trained, registry: Registry) -> Version:
         bundle = bundles.write(Path(scratch) / "bundle", _manifest(trained), files)
         _refuse_different(bundle, answers)
         return registry.publish(bundle.directory)
+
+
+def _refuse_other_classes(trained: Trained) -> None:
+    """Probabilities are read by position, so a pipeline must order its classes as the signature does."""
+    theirs, ours = getattr(trained.winner.pipeline, "classes_", None), trained.table.signature.classes
+    if ours and theirs is not None and list(theirs) != list(ours):
+        name = trained.winner.candidate.name
+        raise PluginError(f"model {name!r} has the classes {list(theirs)}; in sorted order they are {list(ours)}")
 
 
 def _refuse_different(bundle: bundles.Bundle, answers: Mapping[str, Any]) -> None:
