@@ -120,6 +120,14 @@ def test_columns_need_names_that_are_texts(frame: pd.DataFrame, frame_source: Ma
         run(frame.rename(columns={"size": 7}), frame_source(frame, "price"))
 
 
+def test_values_of_any_type_are_shown(frame: pd.DataFrame, frame_source: Make) -> None:
+    odd = frame.assign(zone=[["a"], {"b": 1}, ["a"]] * 10)
+    report = run(odd, frame_source(frame, "price", features={"zone": "category"}))
+    (finding,) = report.failed
+    assert finding.examples == (["a"], "{'b': 1}")
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
 def test_one_class_is_not_a_classification(frame: pd.DataFrame, frame_source: Make) -> None:
     report = run(frame.assign(price="dear"), frame_source(frame, "price", "classification", keys=("id",)))
     assert failed(report) == [("expect_column_unique_value_count_to_be_between", "price")]

@@ -185,7 +185,7 @@ def _finding(item: _Expected, result: Any) -> Finding:
         success=bool(result.success),
         kwargs={name: _plain(value) for name, value in kwargs.items()},
         unexpected=None if result.success else outcome.get("unexpected_count"),
-        examples=tuple(_plain(value) for value in dict.fromkeys(map(_hashable, examples)))[:MOST_EXAMPLES],
+        examples=tuple({repr(value): value for value in map(_plain, examples)}.values())[:MOST_EXAMPLES],
         rows=tuple(int(row) for row in rows[:MOST_EXAMPLES]),
         detail="" if result.success else _detail(result),
     )
@@ -205,10 +205,6 @@ def _exceptions(information: Mapping[str, Any]) -> Iterable[str]:
     for one in each:
         if one.get("raised_exception"):
             yield str(one["exception_message"]).removeprefix("Error: ")
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value.items()) if isinstance(value, dict) else value
 
 
 def _plain(value: Any) -> Any:
