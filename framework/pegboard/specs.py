@@ -104,6 +104,7 @@ class Wants:
     """What a model wants of its preprocessing."""
 
     scaling: bool = False
+    #: ``False`` for a model that takes sparse matrices too: it gets one where most of the matrix is zeros.
     dense: bool = True
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import issparse
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
@@ -41,6 +42,7 @@ from pegboard.training.publish import Trained, publish
 from pegboard.training.values import Table, Winner
 
 Board = tuple[Manager, Catalog]
+INSTALLED = Catalog(load_plugins(environ={}))
 
 
 def linear(rows: int = 60, **columns: Any) -> pd.DataFrame:
@@ -182,7 +184,8 @@ def test_observers_are_told_in_order_and_cannot_change_the_table(
 
     def after_load(experiment: str, frame: Any) -> None:
         told.append(f"load {experiment} {len(frame)}")
-        frame["y"] = 0.0
+        frame.loc[:, "y"] = 0.0
+        frame["x"] = 0.0
 
     board = board_with(
         register_sources=[source(linear())],
@@ -422,26 +425,27 @@ def test_a_registry_that_cannot_be_written_stops_the_run_before_anything_is_fitt
     assert fitted == []
 
 
-@settings(max_examples=15)
+@pytest.mark.parametrize("name", sorted(INSTALLED.names(ModelSpec)))
+@settings(max_examples=8)
 @given(data=st.data())
-def test_whatever_fits_a_signature_is_published_and_answers_as_before(data: st.DataObject) -> None:
-    declared = data.draw(signatures())
+def test_whatever_fits_a_signature_is_published_and_answers_as_before(name: str, data: st.DataObject) -> None:
+    model = INSTALLED.get(ModelSpec, name)
+    declared = data.draw(signatures().filter(lambda s: s.task == model.task))
     frame = data.draw(frames(declared, min_rows=40, max_rows=50)).reset_index(drop=True)
     kinds = {f.name: f.kind for f in declared.features}
     any_table = SourceSpec(name="any", task=declared.task, target=declared.target, load=pd.DataFrame, features=kinds)
     table = Table.of(frame, learn_signature(frame, any_table))
-    manager = load_plugins(environ={})
-    (baseline,) = Catalog(manager).baselines(declared.task)
-    contender = Contender(baseline, Catalog(manager).get(PreprocessorSpec, "tabular"), table.signature, 0)
+    params = {"n_estimators": 5} if "forest" in name else {}
+    contender = Contender(model, INSTALLED.get(PreprocessorSpec, "tabular"), table.signature, 0, params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline = contender.build().fit(table.features, table.target)
-    board = Leaderboard.of("rmse", False, [Candidate(baseline.name, (1.0, 2.0))])
+    board = Leaderboard.of("rmse", False, [Candidate(name, (1.0, 2.0))])
     winner = Winner(board.candidates[0], pipeline, None, 0)
     experiment, report = Experiment(name="any", source="any"), ValidationReport(len(frame), ())
     with tempfile.TemporaryDirectory() as directory:
         registry = Registry(directory)
-        version = publish(Trained(experiment, table, report, board, winner, manager.plugins), registry)
+        version = publish(Trained(experiment, table, report, board, winner, ()), registry)
         loaded = Predictor.load(registry.open(version))
     before, after = Predictor(pipeline, table.signature).predict(frame), loaded.predict(frame)
     np.testing.assert_array_equal(after.values, before.values)
@@ -476,3 +480,20 @@ def test_options_may_be_dates(board_with: Callable[..., Board], tmp_path: Path) 
     done = train(board_with(register_sources=[dated]), tmp_path / "r", source_options={"since": date(2026, 11, 23)})
     manifest = Registry(tmp_path / "r").open(done.version).manifest
     assert manifest["experiment"]["source_options"] == {"since": "2026-11-23"}
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_model_gets_the_matrix_that_it_wants(dense: bool, board_with: Callable[..., Board], tmp_path: Path) -> None:
+    seen: set[bool] = set()
+
+    class Looks(LinearRegression):  # type: ignore[misc]
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            seen.add(issparse(X))
+            raise ValueError("seen enough")
+
+    rooms = [f"room {number}" for number in range(10)] * 40
+    looks = ModelSpec(name="looks", task="regression", make=Looks, wants=Wants(dense=dense))
+    board = board_with(register_sources=[source(linear(400, z=rooms))], register_models=[looks])
+    with pytest.raises(TrainingError, match="seen enough"):
+        train(board, tmp_path / "r", models=("looks",))
+    assert seen == {not dense}

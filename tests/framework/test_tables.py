@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
@@ -298,3 +299,25 @@ def test_a_target_that_cannot_be_written_is_named(prices: Predictor, tmp_path: P
     target = tmp_path / "nowhere" / f"out{suffix}"
     with pytest.raises(DataError, match=f"cannot write {target}: .*No such file or directory"):
         score_file(prices, saved(HOUSES, tmp_path / "in.csv"), target, 7)
+
+
+def test_keys_missing_from_the_first_chunk_do_not_spoil_the_rest_of_a_parquet_file(
+    prices: Predictor, tmp_path: Path
+) -> None:
+    houses = HOUSES.assign(Id=[None] * 3 + [f"k{number}" for number in range(len(HOUSES) - 3)])
+    houses.to_csv(tmp_path / "in.csv", index=False)
+    assert score_file(prices, tmp_path / "in.csv", tmp_path / "out.parquet", 3) == len(HOUSES)
+    keys = pd.read_parquet(tmp_path / "out.parquet")["Id"].tolist()
+    assert keys == houses["Id"].fillna("").tolist()
+
+
+@pytest.mark.parametrize(("source", "target"), [("in.csv", "out.parquet"), ("in.parquet", "out.csv")])
+def test_without_pyarrow_parquet_says_what_to_install(
+    source: str, target: str, prices: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HOUSES.to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "in.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"Parquet needs pyarrow: pip install 'pegboard\[parquet\]'"):
+        score_file(prices, tmp_path / source, tmp_path / target, 3)
+    assert not (tmp_path / target).exists()

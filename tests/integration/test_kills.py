@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,10 @@ import pytest
 from pegboard import PegboardError
 from pegboard import bundle as bundles
 from pegboard.bundle import MANIFEST, PIPELINE
-from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.registry import Registry
-from pegboard.signature import Feature, Signature
 
 LOOP = Path(__file__).with_name("publishing_loop.py")
+MANIFEST_OF_LOOP = runpy.run_path(str(LOOP))["MANIFEST"]
 ROUNDS, KILLS_A_ROUND = 5, 50
 
 
@@ -59,18 +59,7 @@ def orphans(root: Path) -> list[Path]:
 
 
 def publish(root: Path, scratch: Path, mark: str) -> str:
-    manifest = {
-        "name": "house",
-        "model": "linear",
-        "mark": mark,
-        "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
-        "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
-        "libraries": {},
-        "metrics": {},
-        "data": {},
-        "python": "3",
-        "plugins": [],
-    }
+    manifest = {**MANIFEST_OF_LOOP, "mark": mark}
     bundle = bundles.write(scratch / mark, manifest, {PIPELINE: b"never unpickled here"})
     return str(Registry(root).publish(bundle.directory))
 

@@ -114,7 +114,7 @@ class _Announcer:
         self.listener.stage(name, detail)
 
     def loaded(self, frame: pd.DataFrame) -> None:
-        self.manager.notify("after_load", experiment=self.experiment, frame=frame.copy())
+        self.manager.notify("after_load", experiment=self.experiment, frame=frame.copy(deep=False))  # copy-on-write
 
     def validated(self, report: ValidationReport) -> None:
         self.manager.notify("after_validate", experiment=self.experiment, report=report)

@@ -152,7 +152,7 @@ def test_any_bytes_are_refused_with_an_error_of_the_data(content: bytes) -> None
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "ames.csv"
         path.write_bytes(content)
-        refusal(path)
+        assert refusal(path)
 
 
 def test_a_directory_as_path_is_refused(tmp_path: Path) -> None:
