@@ -5,6 +5,8 @@ from pegboard.hookspecs import hookimpl
 from pegboard.specs import (
     CommandSpec,
     CriterionSpec,
+    Kernel,
+    KernelSpec,
     ModelSpec,
     PreprocessorSpec,
     ScorerSpec,
@@ -17,6 +19,8 @@ __all__ = [
     "CommandSpec",
     "CriterionSpec",
     "DataError",
+    "Kernel",
+    "KernelSpec",
     "ModelSpec",
     "PegboardError",
     "PreprocessorSpec",

@@ -12,6 +12,7 @@ from pegboard.manager import Manager, Plugin, PluginProblem
 from pegboard.specs import (
     CommandSpec,
     CriterionSpec,
+    KernelSpec,
     ModelSpec,
     PreprocessorSpec,
     ScorerSpec,
@@ -28,6 +29,7 @@ SPECS: tuple[type[Spec], ...] = (
     PreprocessorSpec,
     SplitterSpec,
     CriterionSpec,
+    KernelSpec,
     CommandSpec,
 )
 
@@ -77,9 +79,11 @@ class Catalog:
 
     def baselines(self, task: Task) -> list[ModelSpec]:
         """Return the baselines of a task, by name; contested names are passed over."""
-        claims = sorted(self._claims(ModelSpec).items())
-        models = [claim[0].spec for _, claim in claims if len(claim) == 1]
-        return [model for model in models if model.task == task and model.baseline]
+        return [model for model in self._uncontested(ModelSpec) if model.task == task and model.baseline]
+
+    def kernels(self) -> list[KernelSpec]:
+        """Return every kernel, by name; contested names are passed over, since the pipeline can serve."""
+        return self._uncontested(KernelSpec)
 
     def names(self, spec_type: type[S]) -> list[str]:
         """Return every claimed name of a kind, contested ones included."""
@@ -88,6 +92,9 @@ class Catalog:
     def entries(self) -> list[Entry[Spec]]:
         """Return everything that is registered, contested names included, by kind and name."""
         return [entry for _, claims in sorted(self._entries.items()) for entry in claims]
+
+    def _uncontested(self, spec_type: type[S]) -> list[S]:
+        return [claims[0].spec for _, claims in sorted(self._claims(spec_type).items()) if len(claims) == 1]
 
     def _claims(self, spec_type: type[S]) -> dict[str, list[Entry[S]]]:
         return {

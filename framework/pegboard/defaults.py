@@ -11,6 +11,8 @@ from pegboard.signature import Signature
 from pegboard.specs import (
     CommandSpec,
     CriterionSpec,
+    Kernel,
+    KernelSpec,
     ModelSpec,
     PreprocessorSpec,
     SplitterSpec,
@@ -106,6 +108,34 @@ def one_standard_error(board: Leaderboard) -> Sequence[str]:
     near = [c for c in board.candidates if board.loss(c) == 0 or board.loss(c) <= margin]
     simplest = min(c.complexity for c in near)
     return [c.name for c in near if c.complexity == simplest]
+
+
+@hookimpl
+def register_kernels() -> list[KernelSpec]:
+    """The estimators of scikit-learn that answer a row at a time, and very often."""
+    estimators = {
+        "linear-regression": "sklearn.linear_model:LinearRegression",
+        "ridge": "sklearn.linear_model:Ridge",
+        "lasso": "sklearn.linear_model:Lasso",
+        "elastic-net": "sklearn.linear_model:ElasticNet",
+        "logistic-regression": "sklearn.linear_model:LogisticRegression",
+        "svr": "sklearn.svm:SVR",
+        "random-forest-regressor": "sklearn.ensemble:RandomForestRegressor",
+        "random-forest-classifier": "sklearn.ensemble:RandomForestClassifier",
+        "extra-trees-regressor": "sklearn.ensemble:ExtraTreesRegressor",
+        "extra-trees-classifier": "sklearn.ensemble:ExtraTreesClassifier",
+        "transformed-target": "sklearn.compose:TransformedTargetRegressor",
+    }
+    return [
+        KernelSpec(name=name, estimator=estimator, build=_kernel, summary=f"compiled {estimator.partition(':')[2]}")
+        for name, estimator in estimators.items()
+    ]
+
+
+def _kernel(pipeline: Any, signature: Signature) -> Kernel | None:
+    from pegboard.kernels.families import build
+
+    return build(pipeline, signature)
 
 
 @hookimpl

@@ -48,6 +48,10 @@ class BundleError(PegboardError):
     """A bundle is incomplete, altered, or made for another environment."""
 
 
+class ReplayError(BundleError):
+    """A bundle's model does not answer its stored rows as it did when it was published."""
+
+
 class RegistryError(PegboardError):
     """The registry does not hold what was asked for, or holds something it should not."""
 

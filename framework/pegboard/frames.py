@@ -94,22 +94,27 @@ def conform(frame: pd.DataFrame, signature: Signature) -> pd.DataFrame:
     Columns come in signature order: number, integer and boolean as float64, categories as object; missing values
     are NaN in both. Raises :class:`~pegboard.errors.SignatureError` with every problem found.
     """
+    return as_frame(conform_columns(frame, signature), signature, frame.index)
+
+
+def conform_columns(frame: pd.DataFrame, signature: Signature) -> list[Column]:
+    """Return the arrays of :func:`conform`, without the frame around them."""
     problems: list[Problem] = []
     total = 0
-    columns: dict[str, Column] = {}
+    columns: list[Column] = []
     for feature in signature.features:
         if problem := _column_problem(frame, feature.name):
             problems.append(Problem(None, feature.name, problem))
             total += 1
             continue
         values, bad = canonical(frame[feature.name], feature.kind)
-        columns[feature.name] = values
+        columns.append(values)
         for rows, describe in _complaints(frame[feature.name], feature, values, bad):
             problems += [Problem(int(row), feature.name, describe(int(row))) for row in rows[:MOST_EXAMPLES]]
             total += len(rows)
     if problems:
         raise SignatureError(sorted(problems, key=lambda p: -1 if p.row is None else p.row), total)
-    return _frame(columns, frame.index)
+    return columns
 
 
 def _column_problem(frame: pd.DataFrame, name: str) -> str | None:
@@ -175,16 +180,35 @@ def _refuse_target(column: pd.Series[Any], wrong: npt.NDArray[np.intp], rule: st
 
 def from_records(records: Sequence[Mapping[str, Any]], signature: Signature) -> pd.DataFrame:
     """Return JSON records that :meth:`Signature.problems` has accepted as a frame in canonical form."""
-    columns: dict[str, Column] = {}
-    for feature in signature.features:
-        values = [np.nan if (value := record[feature.name]) is None else value for record in records]
-        columns[feature.name] = np.array(values, dtype=object if feature.kind == "category" else np.float64)
-    return _frame(columns, pd.RangeIndex(len(records)))
+    return as_frame(from_rows(to_rows(records, signature), signature), signature)
 
 
-def _frame(columns: Mapping[str, Column], index: pd.Index[Any]) -> pd.DataFrame:
-    """Keep object arrays what they are: pandas 3 would make its own text type of them or not, by what is in them."""
-    kept = {n: pd.Series(v, index, object, copy=False) if v.dtype == object else v for n, v in columns.items()}
+def to_rows(records: Sequence[Mapping[str, Any]], signature: Signature) -> list[list[Any]]:
+    """Return the values of JSON records in signature order."""
+    names = [feature.name for feature in signature.features]
+    return [[record[name] for name in names] for record in records]
+
+
+def from_rows(rows: Sequence[Sequence[Any]], signature: Signature) -> list[Column]:
+    """Return checked JSON values in signature order as canonical columns; what follows in a row is ignored."""
+    given = zip(*rows, strict=True) if rows else ((),) * len(signature.features)
+    return [
+        np.array(
+            [np.nan if value is None else value for value in values],
+            dtype=object if feature.kind == "category" else np.float64,
+        )
+        for feature, values in zip(signature.features, given, strict=False)
+    ]
+
+
+def as_frame(columns: Sequence[Column], signature: Signature, index: pd.Index[Any] | None = None) -> pd.DataFrame:
+    """Put canonical columns under their names.
+
+    Object arrays are kept what they are: pandas 3 would make its own text type of them or not, by what is in them.
+    """
+    index = pd.RangeIndex(len(columns[0]) if columns else 0) if index is None else index
+    named = zip((feature.name for feature in signature.features), columns, strict=True)
+    kept = {n: pd.Series(v, index, object, copy=False) if v.dtype == object else v for n, v in named}
     return pd.DataFrame(kept, index, copy=False)
 
 

@@ -4,8 +4,9 @@ A plugin is a module that an entry point in the group ``pegboard`` names. It imp
 marked with ``@pegboard.hookimpl``. There are two kinds of hooks and no third:
 
 *Registrations* return a list of specs. Each thing has a name, and is used because an experiment names it;
-installing a plugin changes no choice, with one exception that is the point of Pegboard: an experiment that names
-no models lets every registered model of its task compete.
+installing a plugin changes no choice, with two exceptions. One is the point of Pegboard: an experiment that names
+no models lets every registered model of its task compete. The other changes no answer: a kernel is used for the
+estimators that it is registered for.
 
 *Observers* are told what has happened and return nothing. One that raises is reported by name and changes nothing.
 A tracker is nothing but a set of observers.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pegboard.specs import (
         CommandSpec,
         CriterionSpec,
+        KernelSpec,
         ModelSpec,
         PreprocessorSpec,
         ScorerSpec,
@@ -71,6 +73,11 @@ def register_splitters() -> Iterable[SplitterSpec]:  # type: ignore[empty-body]
 @hookspec
 def register_criteria() -> Iterable[CriterionSpec]:  # type: ignore[empty-body]
     """Rules to choose a winner; an experiment's ``criterion`` names one (``best-mean`` is built in)."""
+
+
+@hookspec
+def register_kernels() -> Iterable[KernelSpec]:  # type: ignore[empty-body]
+    """Compiled predictors by class of estimator; one that agrees with its pipeline serves in the pipeline's place."""
 
 
 @hookspec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,16 @@ import pandas as pd
 
 from pegboard.bundle import Bundle
 from pegboard.errors import PluginError, Problem, SignatureError
-from pegboard.frames import conform, from_records
+from pegboard.frames import Column, as_frame, conform_columns, from_rows, to_rows
+from pegboard.kernels.choose import Choice, choose
+from pegboard.replay import replay
 from pegboard.signature import ClassLabel, Signature
+from pegboard.specs import Kernel, KernelSpec
+
+NOT_LOOKED_FOR = Choice(None, "no kernel was looked for")
+NO_ANSWER = "the model has no finite answer for it"
+
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -33,49 +42,120 @@ class Predictions:
         return plain
 
 
-class Predictor:
-    """A fitted pipeline behind its signature."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What goes over a wire: plain Python values, and a list of one probability for each class for every row."""
 
-    def __init__(self, pipeline: Any, signature: Signature) -> None:
+    values: list[Any]
+    probabilities: list[list[float]] | None
+
+
+class Predictor:
+    """A fitted pipeline behind its signature, or a kernel in its place.
+
+    ``note`` says which of them answers, and why; ``kernel_refused`` that a kernel was tried and cannot be trusted.
+
+    Threads may share one.
+    """
+
+    def __init__(self, pipeline: Any, signature: Signature, choice: Choice = NOT_LOOKED_FOR) -> None:
         self.pipeline = pipeline
         self.signature = signature
+        self.kernel, self.note, self.kernel_refused = choice
+
+    @property
+    def compiled(self) -> bool:
+        """Whether a kernel answers."""
+        return self.kernel is not None
 
     @classmethod
-    def load(cls, bundle: Bundle) -> Predictor:
-        """Unpickle a bundle's pipeline, after its digest was checked."""
-        return cls(bundle.pipeline(), bundle.signature)
+    def load(cls, bundle: Bundle, kernels: Sequence[KernelSpec] = ()) -> Predictor:
+        """Unpickle a bundle's pipeline, after its digest was checked, and use the kernel that fits it, if one does.
+
+        Raises :class:`~pegboard.errors.ReplayError` unless the pipeline answers the bundle's stored rows as it did when
+        it was published. A kernel is used if it agrees with the pipeline on those rows, and on others at the edges of
+        the signature; if not, :attr:`note` says why.
+        """
+        plain = cls(bundle.pipeline(), bundle.signature)
+        rows = replay(bundle, plain)
+        return cls(plain.pipeline, plain.signature, choose(plain.pipeline, plain.signature, kernels, plain.ask, rows))
 
     def predict(self, frame: pd.DataFrame) -> Predictions:
         """Predict for any table that has the features; raises :class:`~pegboard.errors.SignatureError`."""
-        return self._predict(conform(frame, self.signature))
+        return self._predict(conform_columns(frame, self.signature))
 
     def predict_records(self, records: Sequence[Mapping[str, Any]]) -> Predictions:
         """Predict for decoded JSON records; raises :class:`~pegboard.errors.SignatureError` with all problems."""
         if problems := self.signature.problems(records):
             raise SignatureError(problems)
-        return self._predict(from_records(records, self.signature))
+        return self._predict(from_rows(to_rows(records, self.signature), self.signature))
 
-    def _predict(self, features: pd.DataFrame) -> Predictions:
-        rows, classes = len(features), self.signature.classes
-        if self.signature.task == "regression":
-            values = self.pipeline.predict(features) if rows else np.empty(0)
-            return Predictions(_answers(values, (rows,)))
-        labels = np.array(classes, dtype=object if isinstance(classes[0], str) else None)
-        if not hasattr(self.pipeline, "predict_proba"):
-            return Predictions(np.asarray(self.pipeline.predict(features)) if rows else labels[:0])
-        shape = (rows, len(classes))
-        probabilities = _answers(self.pipeline.predict_proba(features) if rows else np.empty(shape), shape)
-        return Predictions(labels[probabilities.argmax(axis=1)], probabilities, classes)
+    def predict_rows(self, rows: Sequence[Sequence[Any]]) -> Answers:
+        """Predict for rows of checked JSON values in signature order; more values in a row (keys) are ignored.
+
+        Raises :class:`~pegboard.errors.SignatureError` where there is no finite answer.
+        """
+        if self.kernel is not None and len(rows) == 1:
+            return self._one(self.kernel.one(rows[0]))
+        found = self._predict(from_rows(rows, self.signature))
+        return Answers(found.values.tolist(), None if found.probabilities is None else found.probabilities.tolist())
+
+    def _one(self, answer: float | list[float]) -> Answers:
+        if isinstance(answer, float):
+            if not isfinite(answer):
+                raise SignatureError([Problem(0, None, NO_ANSWER)])
+            return Answers([answer], None)
+        if not all(map(isfinite, answer)):
+            raise SignatureError([Problem(0, None, NO_ANSWER)])
+        return Answers([self.signature.classes[answer.index(max(answer))]], [answer])
+
+    def ask(self, columns: Sequence[Column]) -> Numbers:
+        """Ask the pipeline itself for its numbers: (rows,) values, or (rows, classes) probabilities, finite or not."""
+        rows, classes = len(columns[0]), len(self.signature.classes)
+        shape = (rows, classes) if classes else (rows,)
+        if not rows:
+            return np.empty(shape)
+        features = as_frame(columns, self.signature)
+        return _shaped(self.pipeline.predict_proba(features) if classes else self.pipeline.predict(features), shape)
+
+    def _predict(self, columns: Sequence[Column]) -> Predictions:
+        classes = self.signature.classes
+        if classes and not hasattr(self.pipeline, "predict_proba"):
+            return Predictions(self._labels(columns))
+        numbers = _finite(self._compiled(self.kernel, columns) if self.kernel else self.ask(columns))
+        if not classes:
+            return Predictions(numbers)
+        return Predictions(_array(classes)[numbers.argmax(axis=1)], numbers, classes)
+
+    def _compiled(self, kernel: Kernel, columns: Sequence[Column]) -> Numbers:
+        if not len(columns[0]):
+            return self.ask(columns)
+        with np.errstate(all="ignore"):  # an answer that is not finite is refused, which says more than a warning
+            return kernel.many(columns)
+
+    def _labels(self, columns: Sequence[Column]) -> npt.NDArray[Any]:
+        if not len(columns[0]):
+            return _array(self.signature.classes)[:0]
+        return np.asarray(self.pipeline.predict(as_frame(columns, self.signature)))
 
 
-def _answers(given: Any, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return a model's answers as float64; refuse another shape, and rows for which there is no finite answer."""
+def _array(classes: Sequence[ClassLabel]) -> npt.NDArray[Any]:
+    return np.array(classes, dtype=object if isinstance(classes[0], str) else None)
+
+
+def _shaped(given: Any, shape: tuple[int, ...]) -> Numbers:
+    """Return a model's answers as float64; refuse another shape."""
     answers = np.asarray(given, dtype=np.float64)
     if answers.shape == (*shape, 1):
         answers = answers[..., 0]
     if answers.shape != shape:
         raise PluginError(f"the model answers with shape {answers.shape} where {shape} is right")
-    wrong = np.flatnonzero(~np.isfinite(answers).all(axis=tuple(range(1, answers.ndim))))
+    return answers
+
+
+def _finite(answers: Numbers) -> Numbers:
+    """Refuse rows for which there is no finite answer."""
+    wrong = np.flatnonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1)) if len(answers) else ()
     if len(wrong):
-        raise SignatureError([Problem(int(row), None, "the model has no finite answer for it") for row in wrong])
+        raise SignatureError([Problem(int(row), None, NO_ANSWER) for row in wrong])
     return answers

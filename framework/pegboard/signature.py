@@ -38,11 +38,18 @@ class Feature:
     maximum: float | None = None
     categories: tuple[str, ...] | None = None
 
-    def problem(self, value: object) -> str | None:
-        """What is wrong with ``value`` as a JSON value of this feature; ``None`` if nothing is."""
+    def problem(self, value: object, strict: bool = False) -> str | None:
+        """What is wrong with ``value`` as a JSON value of this feature; ``None`` if nothing is.
+
+        A category that training has not seen is a problem only where ``strict`` says so.
+        """
         if value is None:
             return None if self.nullable else "must not be null: the training data has no nulls here"
-        return _CHECKS[self.kind](value)
+        if problem := _CHECKS[self.kind](value):
+            return problem
+        if strict and self.categories is not None and value not in self.categories:
+            return "is no category that training has seen, and the server is strict"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +65,26 @@ class Signature:
     keys: tuple[str, ...] = ()
     classes: tuple[ClassLabel, ...] = ()
 
-    def problems(self, records: Sequence[object]) -> list[Problem]:
-        """Everything wrong with decoded JSON records: missing, unknown and mistyped fields, by row and field."""
+    def problems(self, records: Sequence[object], strict: bool = False) -> list[Problem]:
+        """Everything wrong with decoded JSON records: missing, unknown and mistyped fields, by row and field.
+
+        ``strict`` refuses categories that training has not seen.
+        """
         found: list[Problem] = []
         hints = _Hints(feature.name for feature in self.features)
         for row, record in enumerate(records):
             if isinstance(record, Mapping):
-                found += self._record_problems(row, record, hints)
+                found += self._record_problems(row, record, hints, strict)
             else:
                 found.append(Problem(row, None, f"must be an object with named fields, not {_json_type(record)}"))
         return found
 
-    def _record_problems(self, row: int, record: Mapping[str, Any], hints: _Hints) -> list[Problem]:
+    def _record_problems(self, row: int, record: Mapping[str, Any], hints: _Hints, strict: bool) -> list[Problem]:
         found = []
         for feature in self.features:
             if feature.name not in record:
                 found.append(Problem(row, feature.name, "is missing" + (" (null is allowed)" * feature.nullable)))
-            elif problem := feature.problem(record[feature.name]):
+            elif problem := feature.problem(record[feature.name], strict):
                 found.append(Problem(row, feature.name, problem))
         for name in record:
             if name not in hints.known and name not in self.keys:

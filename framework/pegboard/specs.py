@@ -10,11 +10,13 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pegboard.errors import ConfigError, PluginError, did_you_mean
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
     from pegboard.leaderboard import Leaderboard
@@ -27,6 +29,7 @@ Kind = Literal["number", "integer", "boolean", "category"]
 KINDS: tuple[Kind, ...] = ("number", "integer", "boolean", "category")
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def check_name(name: object, what: str = "name") -> str:
@@ -189,6 +192,50 @@ class CriterionSpec(Spec):
     hook: ClassVar[str] = "register_criteria"
 
     choose: Callable[[Leaderboard], Sequence[str]]
+
+
+class Kernel(Protocol):
+    """A fitted pipeline compiled for speed: it answers as the pipeline does, and only sooner.
+
+    Threads call it at the same time, so a call keeps its buffers to itself. For a row that the pipeline refuses the
+    answer is NaN. Every kernel is compared with its pipeline when a bundle is loaded
+    (:meth:`pegboard.predictor.Predictor.load`).
+    """
+
+    def one(self, values: Sequence[Any]) -> float | list[float]:
+        """Answer one row: a ``float`` for regression, a list of one probability for each class for classification.
+
+        ``values`` come in signature order, as JSON has them and checked: ``float``, ``int``, ``bool``, ``str``, and
+        ``None`` for what is missing. There may be more of them (keys), which are to be ignored.
+        """
+
+    def many(self, columns: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        """Answer a table: float64 of shape (rows,) for regression, (rows, classes) for classification.
+
+        ``columns`` come in signature order and canonical form (:mod:`pegboard.frames`): float64, or object arrays of
+        ``str``, NaN being what is missing in both.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSpec(Spec):
+    """A compiled predictor for pipelines that end in one class of estimator.
+
+    ``estimator`` is that class as ``module:Class``, under its own name; it is imported when a pipeline ends in a class
+    of that name. Subclasses do not count: they may predict otherwise. ``build(pipeline, signature)`` returns the kernel
+    of a fitted pipeline, or ``None`` if that is not one it knows.
+    """
+
+    kind: ClassVar[str] = "kernel"
+    hook: ClassVar[str] = "register_kernels"
+
+    estimator: str
+    build: Callable[[Any, Signature], Kernel | None]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.estimator, str) or CLASS.fullmatch(self.estimator) is None:
+            raise PluginError(f"kernel {self.name!r}: estimator is {self.estimator!r}: write 'module:Class'")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pegboard.cli.main import Board
 from pegboard.cli.output import as_json, config_file, options, print_json
 from pegboard.config import load_experiment, registry_location
 
@@ -33,7 +34,10 @@ _flags = options(
 @click.argument("source", metavar="IN.csv|parquet", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUT.csv|parquet", type=click.Path(dir_okay=False, path_type=Path))
 @_flags
+@click.pass_obj
 def predict(
+    board: Board,
+    /,
     source: Path,
     target: Path,
     reference: str | None,
@@ -52,8 +56,10 @@ def predict(
 
     found = Registry(registry or registry_location(config))
     version = found.resolve(reference or load_experiment(config).name)
-    rows = score_file(Predictor.load(found.open(version)), source, target, chunk)
+    predictor = Predictor.load(found.open(version), board.catalog.kernels())
+    rows = score_file(predictor, source, target, chunk)
     if as_json:
-        print_json({"rows": rows, "version": str(version), "digest": version.digest, "out": str(target)})
+        what = {"version": str(version), "digest": version.digest, "compiled": predictor.compiled}
+        print_json({"rows": rows, **what, "note": predictor.note, "out": str(target)})
     else:
         click.echo(f"{rows:,} rows scored by {version} into {target}", err=True)
