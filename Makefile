@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 5000
 
+# How long `make soak` lasts.
+SECONDS ?= 600
+
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint docs lock clean help
+.PHONY: run test lint docs browser fuzz clients soak bench lock clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -30,6 +33,21 @@ lint: $(VENV)/.ready-to-develop ## style, types, import contracts, generated doc
 
 docs: $(VENV)/.ready-to-develop ## write the generated parts of the documentation
 	$(BIN)/python docs/generate.py
+
+browser: $(VENV)/.ready-to-develop ## the pages in a real browser (Debian: chromium chromium-driver)
+	$(BIN)/python -m pytest tests/browser
+
+fuzz: $(VENV)/.ready-to-develop ## every route against its own description
+	$(BIN)/python -m pytest tests/fuzz
+
+clients: $(VENV)/.ready-to-develop ## Triton's and MLflow's own clients against a running server
+	$(BIN)/python tests/clients/run.py
+
+soak: $(VENV)/.ready-to-develop ## mixed load with bad requests among it, for SECONDS=600
+	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)
+
+bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
+	$(PYTHON) benchmarks/serving/run.py
 
 lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
 	$(PIP) uv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -55,18 +56,19 @@ def read_chunks(path: Path, signature: Signature, chunk: int) -> Iterator[pd.Dat
     """Yield the rows of a CSV or Parquet file, at least one frame (maybe empty)."""
     suffix = _known_suffix(path)
     try:
-        yield from _read_parquet(path, signature, chunk) if suffix == ".parquet" else _read_csv(path, signature, chunk)
+        yield from _read_parquet(path, signature, chunk) if suffix == ".parquet" else read_csv(path, signature, chunk)
     except (ValueError, OSError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise DataError(f"cannot read {path}: {error}") from error
 
 
-def _read_csv(path: Path, signature: Signature, chunk: int) -> Iterator[pd.DataFrame]:
+def read_csv(source: Path | bytes, signature: Signature, chunk: int) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a CSV file, or of a CSV's bytes, at least one frame (maybe empty); raises ``ValueError``."""
     texts = [f for f in signature.features if f.kind == "category"]
     missing: dict[Any, list[str]] = {f.name: [m for m in MISSING if m not in (f.categories or ())] for f in texts}
     missing |= {f.name: list(MISSING) for f in signature.features if f.kind != "category"}
-    _refuse_repeated(_header(path), signature)
+    _refuse_repeated(_header(source), signature)
     with pd.read_csv(
-        path,
+        _opened(source),
         chunksize=chunk,
         dtype={**dict.fromkeys(signature.keys, "string"), **{f.name: "object" for f in texts}},
         na_values=missing,
@@ -83,9 +85,13 @@ def _read_csv(path: Path, signature: Signature, chunk: int) -> Iterator[pd.DataF
             yield frame
 
 
-def _header(path: Path) -> list[str]:
+def _opened(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
+
+
+def _header(source: Path | bytes) -> list[str]:
     """Return the header as it is: pandas would give the second of two equal names another one."""
-    header = pd.read_csv(path, header=None, nrows=1, dtype="object", keep_default_na=False, encoding="utf-8")
+    header = pd.read_csv(_opened(source), header=None, nrows=1, dtype="object", keep_default_na=False, encoding="utf-8")
     return [str(name) for name in header.iloc[0]]
 
 

@@ -231,7 +231,7 @@ def test_health_names_what_is_served(make_app: Callable[..., Flask], open_bundle
         ("GET", "/predict", 405, "Method Not Allowed", {"POST", "OPTIONS"}),
         ("DELETE", "/predict", 405, "Method Not Allowed", {"POST", "OPTIONS"}),
         ("POST", "/health", 405, "Method Not Allowed", {"GET", "HEAD", "OPTIONS"}),
-        ("GET", "/", 404, "Not Found", None),
+        ("GET", "/nowhere", 404, "Not Found", None),
         ("POST", "/predict/", 404, "Not Found", None),
     ],
 )

@@ -97,3 +97,27 @@ def test_all_distributions_have_one_version_and_the_changelog_knows_it() -> None
 
 def test_no_contract_has_an_exception() -> None:
     assert "ignore_imports" not in text("setup.cfg")
+
+
+def test_the_limits_in_the_documentation_are_the_settings_and_their_defaults() -> None:
+    from pegboard_serve.command import serve
+    from pegboard_serve.settings import Settings
+
+    table = dict(re.findall(r"^\| `--([a-z-]+)` \| ([\d,]+|any)", text("docs/serving.md"), re.MULTILINE))
+    told = Settings(model="", registry="")
+    names = {name: name.replace("-", "_").replace("host", "hosts") for name in table}
+    shown = {name: getattr(told, names[name]) or "any" for name in table}
+    assert {name: default.replace(",", "") for name, default in table.items()} == {
+        name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in shown.items()
+    }
+    limits = {p.name for p in serve.params if p.name and p.name.startswith(("max_", "channel_", "drain_"))}
+    assert limits <= set(names.values())
+
+
+def test_every_metric_is_documented_with_its_labels() -> None:
+    from pegboard_serve.metrics import Metrics
+
+    documented = dict(re.findall(r"^\| `(pegboard_\w+)` \| ([a-z, ]+)", text("docs/serving.md"), re.MULTILINE))
+    labels = {name: {label.strip() for label in given.split(",")} for name, given in documented.items()}
+    made = [value for value in vars(Metrics()).values() if hasattr(value, "_labelnames")]
+    assert labels == {metric._name + "_total" * (metric._type == "counter"): set(metric._labelnames) for metric in made}

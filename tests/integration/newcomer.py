@@ -6,6 +6,7 @@ Run as a script by ``.ci/run``; it needs nothing but Python, git and make.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -84,7 +85,8 @@ def main() -> None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(60)
     assert 150_000 < served < 260_000, served
-    assert served == scored, (served, scored)
+    # A row alone and a row in a table may be added up in another order.
+    assert math.isclose(served, scored, rel_tol=1e-9), (served, scored)
     print(f"a newcomer gets {served:,.2f} from the server and from `pegboard predict`")
 
 

@@ -1,36 +1,92 @@
-"""``pegboard serve``."""
+"""``pegboard serve`` and ``pegboard token``."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import secrets
+import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-import waitress
 
 from pegboard.config import load_experiment, registry_location
-from pegboard.errors import PegboardError
-from pegboard_serve.app import create_app, served
+from pegboard_serve.listen import listen, urls
 from pegboard_serve.settings import Settings
+from pegboard_serve.supervisor import Supervisor
+
+_DEFAULTS = Settings(model="", registry="")
 
 
-@click.command()
+def _limit(name: str, what: str, kind: click.ParamType[Any] | None = None) -> Any:
+    """Return the option of a setting: its default is the setting's own."""
+    flag = f"--{name.replace('_', '-')}"
+    kind = kind or click.IntRange(min=1)
+    return click.option(flag, name, type=kind, default=getattr(_DEFAULTS, name), show_default=True, help=what)
+
+
+_LIMITS = [
+    _limit("max_body", "Bytes of a request's body."),
+    _limit("max_rows", "Rows of a request."),
+    _limit("max_depth", "Levels of nesting in a body."),
+    _limit("max_connections", "Connections held open by a process; more wait."),
+    _limit("max_queue", "Requests that wait for a thread; more are told to come again (503).", click.IntRange(min=0)),
+    _limit("channel_timeout", "Seconds until a quiet connection is closed."),
+    _limit("drain_timeout", "Seconds that requests in flight have when the server ends.", click.FloatRange(min=0)),
+    _limit("poll", "Look for another version every so many seconds (0: never).", click.FloatRange(min=0)),
+    _limit("threads", "Requests that a process answers at once, beside the short ones."),
+    _limit("processes", "Processes that share the port."),
+]
+
+
+def _limits(function: Any) -> Any:
+    for option in reversed(_LIMITS):
+        function = option(function)
+    return function
+
+
+@click.command(context_settings={"auto_envvar_prefix": "PEGBOARD_SERVE"})
 @click.argument("model", metavar="[VERSION]", default="", envvar="PEGBOARD_MODEL")
 @click.option("--registry", help="The registry's directory.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")
-@click.option("--threads", type=click.IntRange(min=1), default=4, show_default=True, help="Requests answered at once.")
+@click.option("--strict", is_flag=True, help="Refuse categories that training has not seen.")
+@click.option("--tokens", default="", help="A file of hashed bearer tokens; `pegboard token` makes its lines.")
+@click.option("--trusted-host", "trusted_hosts", multiple=True, help="A name in Host that is answered (default: all).")
+@click.option("--access-log/--no-access-log", default=True, show_default=True, help="A line of JSON for each request.")
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The experiment's file.")
-def serve(model: str, registry: str | None, host: str, port: int, threads: int, config: Path | None) -> None:
-    """Serve a published version: VERSION is name, name/7 or name@alias (default: the experiment's latest)."""
+@_limits
+def serve(model: str, registry: str | None, host: str, port: int, config: Path | None, **settings: Any) -> None:
+    """Serve a published version: VERSION is name, name/7 or name@alias (default: the experiment's latest).
+
+    SIGTERM ends it when every request in flight has its answer; SIGHUP makes it look for another version behind
+    VERSION. Each option can be set by a variable too: PEGBOARD_SERVE_MAX_ROWS, for example.
+    """
     location = registry or registry_location(config)
-    app = create_app(Settings(model=model or load_experiment(config).name, registry=location))
-    try:
-        server = waitress.create_server(app, host=host, port=port, threads=threads, ident=None)
-    except (OSError, ValueError) as error:  # a host that cannot be resolved is waitress' ValueError
-        raise PegboardError(f"cannot listen on {host}:{port}: {error}; choose another with --port or --host") from error
-    # A host with several addresses (localhost: 127.0.0.1 and ::1) makes another kind of server.
-    several = getattr(server, "effective_listen", None)
-    for address, taken in several or [(host, server.effective_port)]:
-        shown = f"[{address}]" if ":" in address else address
-        click.echo(f"serving {served(app).version} on http://{shown}:{taken}  (Ctrl-C ends it)")
-    server.run()
+    told = Settings(model=model or load_experiment(config).name, registry=location, **settings)
+    logging.getLogger("pegboard.serve").setLevel(logging.INFO)
+    sockets = listen(host, port)
+    if told.processes > 1:
+        Supervisor(told, sockets).run(lambda served: _announce(served, sockets))
+        return
+    from pegboard_serve.worker import work
+
+    work(told, sockets, lambda this: _announce(str(this.slot.current.version), sockets))
+
+
+def _announce(served: str, sockets: Sequence[socket.socket]) -> None:
+    for url in urls(sockets):
+        click.echo(f"serving {served} on {url}  (Ctrl-C ends it)")
+
+
+@click.command()
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="It may ask for a reload too.")
+def token(name: str, admin: bool) -> None:
+    """Make a bearer token: it goes to stdout, the line for the server's file of tokens to stderr."""
+    secret = secrets.token_urlsafe(32)
+    holder = f"{name} {hashlib.sha256(secret.encode()).hexdigest()}{' admin' * admin}"
+    click.echo(f"add to the file of tokens: {holder}", err=True)
+    click.echo(secret)

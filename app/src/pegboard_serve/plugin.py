@@ -1,4 +1,4 @@
-"""Brings ``pegboard serve``."""
+"""Brings ``pegboard serve`` and ``pegboard token``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pegboard import CommandSpec, hookimpl
 
 @hookimpl
 def register_commands() -> list[CommandSpec]:
-    """Register the one command; Flask is imported when it is called."""
+    """Register the commands; Flask is imported when a process serves."""
     return [
-        CommandSpec(name="serve", load="pegboard_serve.command:serve", summary="Serve a published version over HTTP.")
+        CommandSpec(name="serve", load="pegboard_serve.command:serve", summary="Serve a published version over HTTP."),
+        CommandSpec(name="token", load="pegboard_serve.command:token", summary="Make a bearer token for a server."),
     ]

@@ -7,12 +7,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """``model`` is ``name``, ``name/7`` or ``name@alias`` in the registry at ``registry``.
+    """What an application serves, and the limits that it keeps to; times are in seconds, sizes in bytes.
 
-    A request may have ``max_body`` bytes and ``max_rows`` rows; more is refused with 413.
+    ``model`` is ``name``, ``name/7`` or ``name@alias`` in the registry at ``registry``. ``strict`` refuses categories
+    that training has not seen. ``tokens`` names a file of hashed bearer tokens; without it everybody may predict, and
+    nobody may reload. ``trusted_hosts`` are the names in ``Host`` that are answered (empty: all). ``poll`` looks for
+    another version behind the alias every so many seconds (0: never).
     """
 
     model: str
     registry: str
+    strict: bool = False
+    tokens: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+    poll: float = 0.0
+    access_log: bool = True
     max_body: int = 16 * 2**20
     max_rows: int = 10_000
+    max_depth: int = 32
+    max_connections: int = 1000
+    max_queue: int = 256
+    channel_timeout: int = 60
+    drain_timeout: float = 30.0
+    threads: int = 4
+    processes: int = 1

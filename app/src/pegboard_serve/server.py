@@ -1,0 +1,319 @@
+"""waitress with lanes, limits and an orderly end.
+
+waitress hands each request from its loop to a thread and back, which costs more than a compiled prediction does. Here
+the loop answers short requests itself: a small body for a model whose row takes microseconds, and the health checks,
+which so are answered when every thread is busy. Everything else goes to the threads; when too many wait, the next is
+told to come again (503). What waitress takes and should not (a length and chunks at once) is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import ChunkedReceiver
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest, build_http_date
+
+from pegboard_serve.protocols.native import problem_reply
+from pegboard_serve.refused import Refused
+from pegboard_serve.settings import Settings
+from pegboard_serve.wsgi import Wsgi, reply_headers, status_line
+
+logger = logging.getLogger("pegboard.serve")
+
+_silent = logging.getLogger("pegboard.serve.queue")
+_silent.disabled = True
+
+#: Always answered by the loop.
+HEALTH = frozenset({"/health", "/ready", "/ping", "/v2/health/live", "/v2/health/ready"})
+#: Bytes of what may stand between two chunks of a body.
+LONGEST_LINE = 8192
+#: Characters of Python's own words about a request that cannot be read.
+LONGEST_REASON = 200
+#: The longest body that the loop itself answers: about 16 rows of ten features.
+SHORT = 4096
+#: How long a quiet connection is kept while the server ends, in seconds: its client may be about to ask.
+LINGER = 0.5
+#: How long a client that was refused may go on sending, in seconds.
+READ_AWAY = 5.0
+
+
+class Busy(Exception):
+    """The request is one too many."""
+
+    code = HTTPStatus.SERVICE_UNAVAILABLE.value
+    body = "too many requests wait already; try again"
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Refuses requests whose length can be read in two ways, and what waitress would break off without an answer."""
+
+    body_rcv: Any
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the first line and the headers."""
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # a length of 5,000 digits, an address with half a bracket
+            raise ParsingError(f"the request cannot be read: {error}"[:LONGEST_REASON]) from None
+        if (self.chunked and "CONTENT_LENGTH" in self.headers) or "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("Transfer-Encoding with Content-Length, or before HTTP/1.1")
+        if self.chunked:
+            self.body_rcv = Chunks(self.body_rcv.getbuf())
+
+
+class Chunks(ChunkedReceiver):  # type: ignore[misc]
+    """Refuses a chunk's size or a trailer that does not end: waitress would read it again with all that comes."""
+
+    def received(self, s: bytes) -> int:
+        """Take bytes; return how many."""
+        taken: int = super().received(s)
+        if len(self.control_line) + len(self.trailer) > LONGEST_LINE:
+            self.error = BadRequest(f"a line between chunks is longer than {LONGEST_LINE} bytes")
+        return taken
+
+
+class _Closing(Task):  # type: ignore[misc]
+    """While the server ends, each response says that its connection does too."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.draining:
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
+class Answer(_Closing, WSGITask):  # type: ignore[misc]
+    """A response of the application."""
+
+    def build_response_header(self) -> bytes:
+        """Write the headers as they are where nothing needs to be worked out: a known length, and no end in sight."""
+        plain = self.version == "1.1" and self.content_length is not None and self.has_body
+        if not plain or self.channel.server.draining or "CONNECTION" in self.request.headers:
+            return super().build_response_header()
+        headers = [*self.response_headers, ("Date", _date(int(self.start_time)))]
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        return f"HTTP/1.1 {self.status}\r\n{lines}\r\n".encode("latin-1")
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    date: str = build_http_date(second)
+    return date
+
+
+class Refusal(_Closing, ErrorTask):  # type: ignore[misc]
+    """A response to what waitress itself refuses, as a problem document."""
+
+    def execute(self) -> None:
+        """Write it, and close the connection: what follows on it cannot be trusted."""
+        error = self.request.error
+        retry = (("Retry-After", "1"),) * (error.code == Busy.code)
+        too_large = f"the body has more than {self.channel.adj.max_request_body_size - 1} bytes"
+        detail = too_large if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else str(error.body)
+        reply = problem_reply(Refused(HTTPStatus(error.code), detail, headers=retry))
+        self.status = status_line(reply.status)
+        self.response_headers.extend(reply_headers(reply))
+        self.set_close_on_finish()
+        self.channel.read_away()
+        self.content_length = len(reply.body)
+        self.write(reply.body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection, some of whose requests the loop answers itself."""
+
+    parser_class = Parser
+    task_class = Answer
+    error_task_class = Refusal
+    at_once = False
+    given_up = math.inf
+
+    def received(self, data: bytes) -> bool:
+        """Take bytes; answer what is short, and send the answer without another turn of the loop."""
+        taken: bool = super().received(data)
+        if self.at_once:
+            while self.at_once:
+                self.at_once = False
+                self.service()
+            self.handle_write()
+        return taken
+
+    def send_continue(self) -> None:
+        """Ask for a body, unless the request is refused already or has none: it would never come, or come in vain."""
+        if not self.request.completed:
+            super().send_continue()
+
+    def read_away(self) -> None:
+        """When it is time to close, first read what the client is still sending.
+
+        Unread bytes would reset the connection, and the client would not see the answer.
+        """
+        self.handle_close = self._end_sending
+
+    def _end_sending(self) -> None:
+        del self.handle_close  # from now on to close is to close
+        if not self.connected:
+            self.handle_close()
+            return
+        self.will_close = False
+        self.given_up = time.time() + READ_AWAY
+        self.received = lambda data: False  # type: ignore[method-assign]  # noqa: ARG005 - nobody looks at it
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def idle_since(self) -> float | None:
+        """Return when the connection became quiet, ``None`` while something is being read, answered or sent."""
+        busy = self.requests or self.request is not None or self.total_outbufs_len
+        return None if busy else float(self.last_activity)
+
+
+class Listener(TcpWSGIServer):  # type: ignore[misc]
+    """One listening socket of a server."""
+
+    channel_class = Channel
+
+    def __init__(self, server: Server, sock: socket.socket) -> None:
+        self.draining = False
+        self._server = server
+        info = (sock.family, sock.type, sock.proto, sock.getsockname())
+        super().__init__(
+            server.app,
+            server.map,
+            _sock=sock,
+            dispatcher=server.threads,
+            adj=server.adjustments,
+            sockinfo=info,
+            bind_socket=False,
+        )
+
+    def add_task(self, task: Channel) -> None:
+        """Find the lane of a request that has been read."""
+        self._server.place(task)
+
+    def pull_trigger(self) -> None:
+        """Wake the loop, unless this is the loop."""
+        if not self._server.in_loop():
+            super().pull_trigger()
+
+    def maintenance(self, now: float) -> None:
+        """Close, once a second, the connections that have been quiet for too long or were refused a while ago."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if now > channel.given_up:
+                channel.will_close = True
+
+    def drain(self) -> None:
+        """Take the connections that wait already, and no more."""
+        self.draining = True
+        before = -1
+        while before != len(self.active_channels):
+            before = len(self.active_channels)
+            self.handle_accept()
+        wasyncore.dispatcher.close(self)
+
+    def hang_up(self) -> None:
+        """Close the connections that have been quiet for a while."""
+        quiet = time.time() - LINGER
+        for channel in self.active_channels.values():
+            if (since := channel.idle_since()) is not None and since < quiet:
+                channel.will_close = True
+
+
+class Server:
+    """Serves an application on sockets until it is told to end."""
+
+    def __init__(
+        self, app: Wsgi, sockets: Sequence[socket.socket], settings: Settings, quick: Callable[[], bool]
+    ) -> None:
+        self.app = app
+        self.map: dict[int, Any] = {}
+        self.adjustments = Adjustments(
+            ident=None,
+            threads=settings.threads,
+            connection_limit=settings.max_connections + len(sockets) * 2,
+            channel_timeout=settings.channel_timeout,
+            cleanup_interval=1,
+            max_request_body_size=settings.max_body + 1,
+            asyncore_use_poll=True,  # select() cannot watch more than 1,024 files
+            send_bytes=18_000,  # header and body leave together
+        )
+        self._max_queue = settings.max_queue
+        self._quick = quick
+        self._loop = 0
+        self._deadline: float | None = None
+        self._drain_timeout = settings.drain_timeout
+        self.threads = ThreadedTaskDispatcher()
+        self.threads.queue_logger = _silent  # the queue has a limit, and refusals are counted
+        self.threads.set_thread_count(settings.threads)
+        self._listeners = [Listener(self, sock) for sock in sockets]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Return the host and port of every socket."""
+        return [(listener.effective_host, int(listener.effective_port)) for listener in self._listeners]
+
+    def run(self) -> None:
+        """Answer until :meth:`drain` was called and every request in flight has its answer, or time is up."""
+        self._loop = threading.get_ident()
+        while self._deadline is None:
+            wasyncore.loop(timeout=1, map=self.map, use_poll=True, count=1)
+        for listener in self._listeners:
+            listener.drain()
+        while self._connections() and time.monotonic() < self._deadline:
+            wasyncore.loop(timeout=0.1, map=self.map, use_poll=True, count=1)
+            for listener in self._listeners:
+                listener.hang_up()
+        if lost := self._connections():
+            plural = "connection was" if lost == 1 else "connections were"
+            logger.warning("%d %s still open at the end", lost, plural)
+        self.threads.shutdown(timeout=0.5)
+        wasyncore.close_all(self.map)
+
+    def drain(self) -> None:
+        """Accept nothing more, answer what has come, and end; called a second time, end now.
+
+        It may be called by a signal's handler: it takes no lock.
+        """
+        self._deadline = time.monotonic() + self._drain_timeout if self._deadline is None else 0.0
+        with suppress(OSError):  # it has ended already
+            for listener in self._listeners:
+                listener.trigger.pull_trigger()
+
+    def in_loop(self) -> bool:
+        """Say whether the caller is the loop."""
+        return threading.get_ident() == self._loop
+
+    def place(self, channel: Channel) -> None:
+        """Let the loop or a thread answer a channel's next request, or refuse it."""
+        request = channel.requests[0]
+        if not self.in_loop():
+            self.threads.add_task(channel)  # the next of several that came at once
+        elif request.error or request.path in HEALTH or self._is_short(request):
+            channel.at_once = True
+        elif len(self.threads.queue) >= self._max_queue:
+            request.error = Busy()
+            channel.at_once = True
+        else:
+            self.threads.add_task(channel)
+
+    def _is_short(self, request: HTTPRequestParser) -> bool:
+        """Say whether a prediction takes no longer than a thread would take to wake up."""
+        length = request.headers.get("CONTENT_LENGTH", "0")
+        return request.path == "/predict" and len(length) < 5 and int(length) <= SHORT and self._quick()
+
+    def _connections(self) -> int:
+        return sum(len(listener.active_channels) for listener in self._listeners)

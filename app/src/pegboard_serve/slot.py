@@ -1,0 +1,79 @@
+"""The place of the served version: filled at the start, and filled anew in one assignment when another one is ready."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pegboard.errors import PegboardError, ReplayError
+from pegboard.registry import Registry, Version
+from pegboard_serve.loaded import Loaded
+from pegboard_serve.metrics import Metrics
+
+logger = logging.getLogger("pegboard.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the version that should serve does not."""
+
+    version: str
+    reason: str
+    at: str
+
+
+class Slot:
+    """Holds the version that serves; requests read :attr:`current` once each.
+
+    A version that cannot be loaded, or does not answer as it did when it was published, leaves the old one serving.
+    """
+
+    def __init__(self, registry: Registry, reference: str, load: Callable[[Version], Loaded], metrics: Metrics) -> None:
+        self._registry = registry
+        self._reference = reference
+        self._load = load
+        self._metrics = metrics
+        self._reloading = threading.Lock()
+        self.failure: Failure | None = None
+        self.current = self._fill(registry.resolve(reference))
+
+    def reload(self) -> bool:
+        """Look behind the reference, and serve what is there now; return whether that is another version.
+
+        Never raises: :attr:`failure` says what went wrong. Callers that come at once wait for one another.
+        """
+        with self._reloading:
+            wanted = self._reference
+            try:
+                version = self._registry.resolve(self._reference)
+                wanted = str(version)
+                changed = version.digest != self.current.version.digest
+                if changed:
+                    self.current = self._fill(version)
+            except Exception as error:
+                self._failed(wanted, error)
+                return False
+            self.failure = None
+            self._metrics.reloaded("swapped" if changed else "unchanged")
+            return changed
+
+    def _fill(self, version: Version) -> Loaded:
+        try:
+            loaded = self._load(version)
+        except ReplayError:
+            self._metrics.replay_failed(version, "pipeline")
+            raise
+        if loaded.predictor.kernel_refused:
+            self._metrics.replay_failed(version, "kernel")
+        self._metrics.serving(version, loaded.predictor.compiled)
+        logger.info("serving %s (%s)", version, loaded.predictor.note)
+        return loaded
+
+    def _failed(self, wanted: str, error: Exception) -> None:
+        reason = str(error) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
+        logger.error("%s keeps serving: %s cannot: %s", self.current.version, wanted, reason)
+        self.failure = Failure(wanted, reason, datetime.now(UTC).isoformat(timespec="seconds"))
+        self._metrics.reloaded("failed")
