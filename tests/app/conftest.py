@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections.abc import Callable
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,22 @@ from pegboard_serve.app import create_app
 from pegboard_serve.settings import Settings
 
 Ask = Callable[..., TestResponse]
+
+HERE = Path(__file__).parent
+PEGBOARD = Path(sys.executable).with_name("pegboard")
+
+
+def _load(name: str) -> Any:
+    """Import a module that lies beside this one: pytest puts no directory on the path."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+served = _load("served")
 
 
 def load_flowers() -> pd.DataFrame:
@@ -107,3 +128,69 @@ def house_with() -> Callable[..., dict[str, Any]]:
         "TotalBsmtSF": 996.0,
     }
     return lambda **changes: {**house, **changes}
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start ``pegboard serve`` on a free port, or another command; capitals go into its environment."""
+    running: list[Any] = []
+
+    def started(
+        *arguments: object,
+        before: tuple[str, ...] = (),
+        command: tuple[str, ...] = (str(PEGBOARD), "serve", "--port", "0"),
+        read: bool = True,
+        **environment: str,
+    ) -> Any:
+        whole = [*before, *command, *map(str, arguments)]
+        running.append(served.Served(tmp_path_factory.mktemp("served"), whole, environment, read))
+        return running[-1]
+
+    yield started
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start clients in a closed loop: when this returns, each has an answer."""
+    running: list[subprocess.Popen[str]] = []
+
+    def started(server: Any, row: dict[str, Any], *arguments: object) -> subprocess.Popen[str]:
+        body = tmp_path / "body.json"
+        body.write_text(json.dumps(row))
+        command = [sys.executable, HERE / "serving_load.py", *server.address, body, *arguments]
+        clients = subprocess.Popen(map(str, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        running.append(clients)
+        assert clients.stdout is not None
+        assert clients.stdout.readline() == "running\n"
+        return clients
+
+    yield started
+    for clients in running:
+        clients.kill()
+        clients.communicate()
+
+
+@pytest.fixture(scope="session")
+def two_models(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with house-prices/1, linear, and house-prices/2, a forest; the alias ``live`` is on the first."""
+    location = tmp_path_factory.mktemp("two") / "registry"
+    shutil.copytree(registry, location)
+    manager = load_plugins(environ={})
+    experiment = Experiment(
+        name="house-prices", source="house-prices", models=("random-forest-regressor",), registry=str(location)
+    )
+    pipeline.run(experiment, manager, Catalog(manager))
+    Registry(location).promote("house-prices/1", "live")
+    return location
+
+
+@pytest.fixture(scope="session")
+def sleepy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which ``sleeper`` can be served: a model that takes as many seconds as a row says."""
+    location = tmp_path_factory.mktemp("sleepy") / "registry"
+    environment = {"PYTHONPATH": str(HERE), "PEGBOARD_REGISTRY": str(location), "PEGBOARD_MODEL": "sleeper"}
+    command = [sys.executable, "-c", "import sleeper, sys; sleeper.publish(sys.argv[1])", str(location)]
+    subprocess.run(command, env=os.environ | environment, check=True, timeout=served.PATIENCE)
+    return environment

@@ -110,6 +110,9 @@ def test_only_trusted_hosts_are_answered(make_app: MakeApp, house_with: House) -
         assert response.status_code == status
         assert response.headers["X-Request-ID"]
     assert response.mimetype == "application/problem+json"
+    assert response.headers["X-Model-Version"].startswith("house-prices/1; sha256=")
+    refused = samples(client, "pegboard_request_total", Host="prices.example")
+    assert refused['model="house-prices",route="-",status="400",version="1"'] == 2
 
 
 def test_strict_refuses_categories_that_training_has_not_seen(make_app: MakeApp, house_with: House) -> None:
@@ -127,8 +130,8 @@ def test_strict_refuses_categories_that_training_has_not_seen(make_app: MakeApp,
     ]
 
 
-def samples(client: Client, name: str) -> dict[str, float]:
-    text = client.get("/metrics").get_data(as_text=True)
+def samples(client: Client, name: str, **headers: str) -> dict[str, float]:
+    text = client.get("/metrics", headers=headers).get_data(as_text=True)
     found = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
     return {labels: float(value) for labels, value in found}
 
@@ -206,8 +209,8 @@ def test_the_log_has_a_line_of_json_for_each_request(make_app: MakeApp, house_wi
     readable, writable = os.pipe()
     app.wsgi_app.log = JsonLog(writable)
     client = app.test_client()
-    client.post("/predict", json=[house_with()] * 2, headers={"X-Request-ID": "a"})
-    client.get("/" + "x" * 3000, headers={"X-Request-ID": "b"})
+    client.post("/predict", json=[house_with()] * 2, headers={"X-Request-ID": "a"}, buffered=True)
+    client.get("/" + "x" * 3000, headers={"X-Request-ID": "b"}, buffered=True)
     first, second = (json.loads(text) for text in os.read(readable, 65536).splitlines())
     os.close(readable)
     os.close(writable)
@@ -223,7 +226,7 @@ def test_the_log_has_a_line_of_json_for_each_request(make_app: MakeApp, house_wi
         "rows": 2,
         "model": "house-prices/1",
     }
-    assert (second["request_id"], second["status"], second["rows"], len(second["path"])) == ("b", 404, 0, 1000)
+    assert (second["request_id"], second["status"], second["rows"], len(second["path"])) == ("b", 404, 0, 500)
 
 
 def test_a_log_that_is_full_or_gone_stops_nobody(make_app: MakeApp, house_with: House) -> None:
@@ -233,11 +236,11 @@ def test_a_log_that_is_full_or_gone_stops_nobody(make_app: MakeApp, house_with: 
     app.wsgi_app.log = JsonLog(writable)
     client = app.test_client()
     for _ in range(600):  # a pipe holds 64 KiB, less than 600 lines
-        assert client.post("/predict", json=house_with()).status_code == 200
+        assert client.post("/predict", json=house_with(), buffered=True).status_code == 200
     os.close(readable)
-    assert client.post("/predict", json=house_with()).status_code == 200
+    assert client.post("/predict", json=house_with(), buffered=True).status_code == 200
     os.close(writable)
-    assert client.post("/predict", json=house_with()).status_code == 200
+    assert client.post("/predict", json=house_with(), buffered=True).status_code == 200
 
 
 def test_a_body_that_says_nothing_of_its_length_is_empty(app: Flask) -> None:

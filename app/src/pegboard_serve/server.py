@@ -25,13 +25,13 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, Task, ThreadedTaskDispatcher, WSGITask
+from waitress.task import Task, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, build_http_date
 
-from pegboard_serve.protocols.native import problem_reply
+from pegboard_serve.front import Front
 from pegboard_serve.refused import Refused
 from pegboard_serve.settings import Settings
-from pegboard_serve.wsgi import Wsgi, reply_headers, status_line
+from pegboard_serve.wsgi import Headers, Response
 
 logger = logging.getLogger("pegboard.serve")
 
@@ -46,6 +46,8 @@ LONGEST_LINE = 8192
 LONGEST_REASON = 200
 #: The longest body that the loop itself answers: about 16 rows of ten features.
 SHORT = 4096
+#: The headers that the short way looks at.
+_LOOKED_AT = ("HOST", "AUTHORIZATION", "X_REQUEST_ID")
 #: How long a quiet connection is kept while the server ends, in seconds: its client may be about to ask.
 LINGER = 0.5
 #: How long a client that was refused may go on sending, in seconds.
@@ -87,27 +89,23 @@ class Chunks(ChunkedReceiver):  # type: ignore[misc]
         return taken
 
 
-class _Closing(Task):  # type: ignore[misc]
-    """While the server ends, each response says that its connection does too."""
+class _Response(Task):  # type: ignore[misc]
+    """A response whose head is written as it is where nothing needs to be worked out."""
 
     def build_response_header(self) -> bytes:
+        """Return the head. While the server ends, it says that the connection does too."""
         if self.channel.server.draining:
             self.set_close_on_finish()
+        keeps = self.version == "1.1" and "CONNECTION" not in self.request.headers and not self.close_on_finish
+        if keeps and self.content_length is not None and self.has_body:
+            return _head(self.status, [*self.response_headers, ("Date", _date(int(self.start_time)))])
         header: bytes = super().build_response_header()
         return header
 
 
-class Answer(_Closing, WSGITask):  # type: ignore[misc]
-    """A response of the application."""
-
-    def build_response_header(self) -> bytes:
-        """Write the headers as they are where nothing needs to be worked out: a known length, and no end in sight."""
-        plain = self.version == "1.1" and self.content_length is not None and self.has_body
-        if not plain or self.channel.server.draining or "CONNECTION" in self.request.headers:
-            return super().build_response_header()
-        headers = [*self.response_headers, ("Date", _date(int(self.start_time)))]
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
-        return f"HTTP/1.1 {self.status}\r\n{lines}\r\n".encode("latin-1")
+def _head(status: str, headers: Headers) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"HTTP/1.1 {status}\r\n{lines}\r\n".encode("latin-1")
 
 
 @lru_cache(maxsize=2)
@@ -116,22 +114,61 @@ def _date(second: int) -> str:
     return date
 
 
-class Refusal(_Closing, ErrorTask):  # type: ignore[misc]
+class Answer(_Response, WSGITask):  # type: ignore[misc]
+    """A response of the application."""
+
+
+class ShortAnswer(_Response):
+    """A prediction by the loop itself: of WSGI's environment it makes what the short way looks at."""
+
+    complete = True
+
+    def execute(self) -> None:
+        """Ask the application, and send its answer in one piece."""
+        headers = self.request.headers
+        environ = {
+            "REQUEST_METHOD": self.request.command,
+            "PATH_INFO": self.request.path,
+            "REMOTE_ADDR": self.channel.addr[0],
+            "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
+            "CONTENT_LENGTH": headers.get("CONTENT_LENGTH", "0"),
+            "wsgi.input": self.request.get_body_stream(),
+        }
+        for name in _LOOKED_AT:
+            if name in headers:
+                environ[f"HTTP_{name}"] = headers[name]
+        self._send(self.channel.server.application(environ, self._start_response))
+
+    def _start_response(self, status: str, headers: Headers) -> None:
+        self.status, self.response_headers = status, headers
+
+    def _send(self, response: Response) -> None:
+        self.content_length = len(response.body)
+        head = self.build_response_header()
+        self.wrote_header = True
+        self.channel.send_now(head + response.body)
+        response.close()
+
+
+class Refusal(ShortAnswer):
     """A response to what waitress itself refuses, as a problem document."""
 
     def execute(self) -> None:
         """Write it, and close the connection: what follows on it cannot be trusted."""
-        error = self.request.error
+        error, request = self.request.error, self.request
         retry = (("Retry-After", "1"),) * (error.code == Busy.code)
         too_large = f"the body has more than {self.channel.adj.max_request_body_size - 1} bytes"
         detail = too_large if error.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else str(error.body)
-        reply = problem_reply(Refused(HTTPStatus(error.code), detail, headers=retry))
-        self.status = status_line(reply.status)
-        self.response_headers.extend(reply_headers(reply))
+        environ = {
+            "REQUEST_METHOD": getattr(request, "command", None) or "-",
+            "PATH_INFO": getattr(request, "path", None) or "-",
+            "REMOTE_ADDR": self.channel.addr[0],
+        }
+        refused = Refused(HTTPStatus(error.code), detail, headers=retry)
+        response = self.channel.server.application.refuse(environ, self._start_response, refused)
         self.set_close_on_finish()
         self.channel.read_away()
-        self.content_length = len(reply.body)
-        self.write(reply.body)
+        self._send(response)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -150,8 +187,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             while self.at_once:
                 self.at_once = False
                 self.service()
-            self.handle_write()
+                self.task_class = Answer
+            if self.writable():
+                self.handle_write()
         return taken
+
+    def send_now(self, data: bytes) -> None:
+        """Send from the loop, without the way through a buffer for what the socket takes."""
+        sent = 0 if self.total_outbufs_len else self.send(data)
+        self.write_soon(data[sent:])
 
     def send_continue(self) -> None:
         """Ask for a body, unless the request is refused already or has none: it would never come, or come in vain."""
@@ -237,7 +281,7 @@ class Server:
     """Serves an application on sockets until it is told to end."""
 
     def __init__(
-        self, app: Wsgi, sockets: Sequence[socket.socket], settings: Settings, quick: Callable[[], bool]
+        self, app: Front, sockets: Sequence[socket.socket], settings: Settings, quick: Callable[[], bool]
     ) -> None:
         self.app = app
         self.map: dict[int, Any] = {}
@@ -248,6 +292,7 @@ class Server:
             channel_timeout=settings.channel_timeout,
             cleanup_interval=1,
             max_request_body_size=settings.max_body + 1,
+            clear_untrusted_proxy_headers=False,  # nothing here looks at them
             asyncore_use_poll=True,  # select() cannot watch more than 1,024 files
             send_bytes=18_000,  # header and body leave together
         )
@@ -257,7 +302,7 @@ class Server:
         self._deadline: float | None = None
         self._drain_timeout = settings.drain_timeout
         self.threads = ThreadedTaskDispatcher()
-        self.threads.queue_logger = _silent  # the queue has a limit, and refusals are counted
+        self.threads.queue_logger = _silent  # the queue has a limit, and who is refused is counted and logged
         self.threads.set_thread_count(settings.threads)
         self._listeners = [Listener(self, sock) for sock in sockets]
 
@@ -302,7 +347,10 @@ class Server:
         request = channel.requests[0]
         if not self.in_loop():
             self.threads.add_task(channel)  # the next of several that came at once
-        elif request.error or request.path in HEALTH or self._is_short(request):
+        elif self._is_short(request):
+            channel.task_class = ShortAnswer
+            channel.at_once = True
+        elif request.error or request.path in HEALTH:
             channel.at_once = True
         elif len(self.threads.queue) >= self._max_queue:
             request.error = Busy()
@@ -312,8 +360,10 @@ class Server:
 
     def _is_short(self, request: HTTPRequestParser) -> bool:
         """Say whether a prediction takes no longer than a thread would take to wake up."""
+        if request.error or request.path != "/predict" or request.command != "POST":
+            return False
         length = request.headers.get("CONTENT_LENGTH", "0")
-        return request.path == "/predict" and len(length) < 5 and int(length) <= SHORT and self._quick()
+        return len(length) < 5 and int(length) <= SHORT and self._quick()
 
     def _connections(self) -> int:
         return sum(len(listener.active_channels) for listener in self._listeners)

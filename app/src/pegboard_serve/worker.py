@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
-from pegboard_serve.app import create_app
+from pegboard_serve.app import create_app, front
 from pegboard_serve.listen import admit_no_more
 from pegboard_serve.server import Server
 from pegboard_serve.service import Service, service
@@ -31,7 +31,7 @@ def work(
         app = create_app(settings)
         this = service(app)
         this.ask_reload = ask_reload
-        server = Server(app, sockets, settings, quick=lambda: this.slot.current.quick)
+        server = Server(front(app), sockets, settings, quick=lambda: this.slot.current.quick)
         look = _reloader(this, settings.poll)
 
         def end(*_: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,17 @@ REQUEST_ID = "pegboard.request_id"
 ROWS = "pegboard.rows"
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
+
+class Response:
+    """A WSGI response in one piece; what is left to do when it was sent is done as it is closed."""
+
+    def __init__(self, body: bytes, closing: Callable[[], None]) -> None:
+        self.body = body
+        self.close = closing
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self.body,))
 
 
 def reply_headers(reply: Reply) -> Headers:

@@ -21,7 +21,7 @@ MOST_NAMED = 50
 LONGEST_NAMED = 300
 
 T = TypeVar("T")
-_FAILED = (msgspec.MsgspecError, RecursionError, UnicodeEncodeError)
+_FAILED = (msgspec.MsgspecError, RecursionError, UnicodeError)
 
 
 class BodyReader(Generic[T]):
