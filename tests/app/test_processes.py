@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_metrics_cover_both_processes_and_one_that_was_killed(pair: Any, house_w
     assert pair.metric("pegboard_request_total", route="/predict", status="200") == 80
     assert pair.metric("pegboard_rows_total") == 80
     assert pair.metric("pegboard_request_in_progress") == 0
+
+
+def test_connections_that_come_at_once_are_shared_out(pair: Any) -> None:
+    wires = [pair.wire() for _ in range(24)]
+    for wire in wires:
+        wire.request("GET", "/health")
+    # A request's id begins with what is its process's own.
+    processes = Counter(wire.response().headers["x-request-id"].partition("-")[0] for wire in wires)
+    assert len(processes) == 2
+    assert min(processes.values()) >= 8
 
 
 def test_a_killed_worker_costs_its_own_connections_and_no_other(pair: Any, house_with: House) -> None:

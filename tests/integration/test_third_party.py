@@ -75,6 +75,7 @@ def test_an_installed_model_and_scorer_compete_and_an_uninstalled_one_is_gone(en
     environment.install("pegboard-robust")
     try:
         assert "huber" in environment.names("model")
+        assert "huber" in environment.names("kernel")
         during = json.loads(environment.run(*train))
         by_their_scorer = json.loads(environment.run(*train, "--scorer", "median-error"))
     finally:

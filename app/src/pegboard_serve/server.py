@@ -31,6 +31,7 @@ from waitress.utilities import BadRequest, build_http_date
 from pegboard_serve.front import Front
 from pegboard_serve.refused import Refused
 from pegboard_serve.settings import Settings
+from pegboard_serve.share import MOMENT, Share
 from pegboard_serve.wsgi import Headers, Response
 
 logger = logging.getLogger("pegboard.serve")
@@ -233,6 +234,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def __init__(self, server: Server, sock: socket.socket) -> None:
         self.draining = False
         self._server = server
+        self._left = False
+        self._left_until = 0.0
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
         super().__init__(
             server.app,
@@ -253,6 +256,24 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         if not self._server.in_loop():
             super().pull_trigger()
 
+    def readable(self) -> bool:
+        """Say whether to look for another connection."""
+        wanted: bool = super().readable()
+        self._server.share.report(self._server.connections())
+        return wanted and not self.is_leaving()
+
+    def handle_accept(self) -> None:
+        """Take a connection; one that another process should have is left to it for a moment, once."""
+        self._left = not (self._left or self.draining) and self._server.share.is_above()
+        if self._left:
+            self._left_until = time.monotonic() + MOMENT
+        else:
+            super().handle_accept()
+
+    def is_leaving(self) -> bool:
+        """Say whether a connection is left to the others just now."""
+        return time.monotonic() < self._left_until
+
     def maintenance(self, now: float) -> None:
         """Close, once a second, the connections that have been quiet for too long or were refused a while ago."""
         super().maintenance(now)
@@ -263,6 +284,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def drain(self) -> None:
         """Take the connections that wait already, and no more."""
         self.draining = True
+        self._server.share.close()
         before = -1
         while before != len(self.active_channels):
             before = len(self.active_channels)
@@ -281,9 +303,15 @@ class Server:
     """Serves an application on sockets until it is told to end."""
 
     def __init__(
-        self, app: Front, sockets: Sequence[socket.socket], settings: Settings, quick: Callable[[], bool]
+        self,
+        app: Front,
+        sockets: Sequence[socket.socket],
+        settings: Settings,
+        quick: Callable[[], bool],
+        share: Share,
     ) -> None:
         self.app = app
+        self.share = share
         self.map: dict[int, Any] = {}
         self.adjustments = Adjustments(
             ident=None,
@@ -315,14 +343,15 @@ class Server:
         """Answer until :meth:`drain` was called and every request in flight has its answer, or time is up."""
         self._loop = threading.get_ident()
         while self._deadline is None:
-            wasyncore.loop(timeout=1, map=self.map, use_poll=True, count=1)
+            leaving = any(listener.is_leaving() for listener in self._listeners)
+            wasyncore.loop(timeout=MOMENT if leaving else 1, map=self.map, use_poll=True, count=1)
         for listener in self._listeners:
             listener.drain()
-        while self._connections() and time.monotonic() < self._deadline:
+        while self.connections() and time.monotonic() < self._deadline:
             wasyncore.loop(timeout=0.1, map=self.map, use_poll=True, count=1)
             for listener in self._listeners:
                 listener.hang_up()
-        if lost := self._connections():
+        if lost := self.connections():
             plural = "connection was" if lost == 1 else "connections were"
             logger.warning("%d %s still open at the end", lost, plural)
         self.threads.shutdown(timeout=0.5)
@@ -365,5 +394,6 @@ class Server:
         length = request.headers.get("CONTENT_LENGTH", "0")
         return len(length) < 5 and int(length) <= SHORT and self._quick()
 
-    def _connections(self) -> int:
+    def connections(self) -> int:
+        """Return how many connections are open."""
         return sum(len(listener.active_channels) for listener in self._listeners)

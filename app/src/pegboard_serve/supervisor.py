@@ -24,6 +24,7 @@ from typing import Any
 from pegboard.errors import PegboardError
 from pegboard_serve.listen import admit_no_more
 from pegboard_serve.settings import Settings
+from pegboard_serve.share import CLOSED, Share
 
 logger = logging.getLogger("pegboard.serve")
 
@@ -42,6 +43,7 @@ _context = get_context("spawn")
 class _Worker:
     process: Any
     pipe: connection.Connection
+    index: int
     started: float = field(default_factory=time.monotonic)
 
 
@@ -53,6 +55,7 @@ class Supervisor:
         self._sockets = list(sockets)
         self._workers: list[_Worker] = []
         self._due: list[float] = []
+        self._counts = _context.RawArray("i", [CLOSED] * settings.processes)
         self._wait = 0.0
         self._ending: float | None = None
         self._wake, self._woken = socket.socketpair()
@@ -88,13 +91,15 @@ class Supervisor:
 
     def _start(self) -> _Worker:
         ours, theirs = _context.Pipe()
-        process = _context.Process(target=_work, args=(self._settings, self._sockets, theirs), name="pegboard-serve")
+        index = min(set(range(self._settings.processes)) - {worker.index for worker in self._workers})
+        share = Share(self._counts, index)
+        process = _context.Process(target=_work, args=(self._settings, self._sockets, theirs, share))
         # A worker that is not ready for SIGHUP yet would be ended by it: it gets it later.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         process.start()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         theirs.close()
-        return _Worker(process, ours)
+        return _Worker(process, ours, index)
 
     def _first_words(self) -> str:
         """Wait until every worker has said what it serves, or why it cannot; return nothing if a signal ends it all."""
@@ -141,6 +146,7 @@ class Supervisor:
             words, failed = _said(worker)
             reason = words if failed else _NO_WORDS
             worker.pipe.close()
+            Share(self._counts, worker.index).close()
             mark_process_dead(worker.process.pid)  # type: ignore[no-untyped-call]
             if self._ending is None:
                 now = time.monotonic()
@@ -181,7 +187,7 @@ def _said(worker: _Worker) -> tuple[str, bool]:
     return str(words), bool(failed)
 
 
-def _work(settings: Settings, sockets: Sequence[socket.socket], pipe: connection.Connection) -> None:
+def _work(settings: Settings, sockets: Sequence[socket.socket], pipe: connection.Connection, share: Share) -> None:
     """Be a worker."""
     from pegboard_serve.worker import work
 
@@ -197,7 +203,7 @@ def _work(settings: Settings, sockets: Sequence[socket.socket], pipe: connection
         threading.Thread(target=_end_with, args=(pipe,), name="supervisor", daemon=True).start()
 
     try:
-        work(settings, sockets, announce, ask_reload=lambda: os.kill(supervisor, signal.SIGHUP))
+        work(settings, sockets, announce, lambda: os.kill(supervisor, signal.SIGHUP), share)
     except PegboardError as error:
         pipe.send((str(error), True))
         raise SystemExit(1) from None

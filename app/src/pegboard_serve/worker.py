@@ -14,6 +14,7 @@ from pegboard_serve.listen import admit_no_more
 from pegboard_serve.server import Server
 from pegboard_serve.service import Service, service
 from pegboard_serve.settings import Settings
+from pegboard_serve.share import Share
 
 
 def work(
@@ -21,17 +22,18 @@ def work(
     sockets: Sequence[socket.socket],
     announce: Callable[[Service], None],
     ask_reload: Callable[[], None] | None = None,
+    share: Share | None = None,
 ) -> None:
     """Serve until a signal ends it: SIGTERM and SIGINT let it answer what has come, a second one does not.
 
     SIGHUP makes it look for another version. ``announce`` is called when requests are answered; ``ask_reload``, where
-    there are other processes, is how a request for a reload reaches all of them.
+    there are other processes, is how a request for a reload reaches all of them, and ``share`` this one's part.
     """
     with _held(signal.SIGTERM, signal.SIGHUP):
         app = create_app(settings)
         this = service(app)
         this.ask_reload = ask_reload
-        server = Server(front(app), sockets, settings, quick=lambda: this.slot.current.quick)
+        server = Server(front(app), sockets, settings, lambda: this.slot.current.quick, share or Share([0], 0))
         look = _reloader(this, settings.poll)
 
         def end(*_: object) -> None:
