@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
+from sklearn.datasets import load_iris
 
 from pegboard import SourceSpec, hookimpl
 from pegboard.catalog import Catalog
+from pegboard.config import Experiment
 from pegboard.manager import Manager, Plugin, load_plugins
 
 # Machines are noisy, and a first example imports scikit-learn: time is not what these tests are about.
@@ -53,6 +60,52 @@ def frame_source() -> Callable[..., SourceSpec]:
         return SourceSpec(name="table", task=task, target=target, load=lambda: frame, **more)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def train_into() -> Callable[..., None]:
+    """Train experiments with the models given for each source, iris among them; they are named as their sources are."""
+
+    def train(location: Path, chosen: Mapping[str, Sequence[str]], *sources: SourceSpec, name: str = "") -> None:
+        from pegboard.training import pipeline
+
+        iris = SourceSpec(name="iris", task="classification", target="species", load=load_flowers)
+        manager = load_plugins(environ={})
+        manager.add(plugin_module(register_sources=[iris, *sources]), Plugin("sources", "sources", "1"))
+        for source, models in chosen.items():
+            experiment = Experiment(name=name or source, source=source, models=tuple(models), registry=str(location))
+            pipeline.run(experiment, manager, Catalog(manager))
+
+    return train
+
+
+def load_flowers() -> pd.DataFrame:
+    iris = load_iris(as_frame=True)
+    return iris.data.assign(species=iris.target_names[iris.target])
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """Run ``pegboard serve`` with these arguments, and give its address."""
+    return _serving
+
+
+@contextmanager
+def _serving(registry: Path, directory: Path, *arguments: str) -> Iterator[str]:
+    pegboard = str(Path(sys.executable).with_name("pegboard"))
+    command = [pegboard, "serve", "--registry", str(registry), "--port", "0", "--no-access-log", *arguments]
+    with (
+        (directory / "errors").open("w") as errors,
+        subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            found = re.search(r"on (http://\S+)", said)
+            assert found, f"{said!r}: {(directory / 'errors').read_text()}"
+            yield found[1]
+        finally:
+            process.terminate()
 
 
 def plugin_module(**hooks: Any) -> SimpleNamespace:

@@ -12,17 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from flask import Flask
-from sklearn.datasets import load_iris
 from werkzeug.test import TestResponse
 
-from pegboard import SourceSpec, hookimpl
 from pegboard.bundle import Bundle
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
-from pegboard.manager import Plugin, load_plugins
+from pegboard.manager import load_plugins
 from pegboard.registry import Registry
 from pegboard.training import pipeline
 from pegboard_serve.app import create_app
@@ -47,26 +44,10 @@ def _load(name: str) -> Any:
 served = _load("served")
 
 
-def load_flowers() -> pd.DataFrame:
-    iris = load_iris(as_frame=True)
-    return iris.data.assign(species=iris.target_names[iris.target])
-
-
-class Flowers:
-    @hookimpl
-    def register_sources(self) -> list[SourceSpec]:
-        return [SourceSpec(name="iris", task="classification", target="species", load=load_flowers)]
-
-
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registry(tmp_path_factory: pytest.TempPathFactory, train_into: Callable[..., None]) -> Path:
     location = tmp_path_factory.mktemp("served") / "registry"
-    manager = load_plugins(environ={})
-    manager.add(Flowers(), Plugin("flowers", "flowers", "1"))
-    catalog = Catalog(manager)
-    for source, model in (("house-prices", "linear-regression"), ("iris", "logistic-regression")):
-        experiment = Experiment(name=source, source=source, models=(model,), registry=str(location))
-        pipeline.run(experiment, manager, catalog)
+    train_into(location, {"house-prices": ["linear-regression"], "iris": ["logistic-regression"]})
     return location
 
 

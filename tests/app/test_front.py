@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder, run_wsgi_app
 
 from pegboard.errors import ConfigError
+from pegboard.registry import Registry
 from pegboard_serve.access import JsonLog
 from pegboard_serve.app import create_app
+from pegboard_serve.command import token
 from pegboard_serve.front import Front
+from pegboard_serve.loaded import Loaded
+from pegboard_serve.service import service
 from pegboard_serve.settings import Settings
 
 House = Callable[..., dict[str, Any]]
@@ -189,6 +194,30 @@ def test_tokens_rotate_while_the_server_runs(make_app: MakeApp, tokens: Path, ho
     assert (status(SECRET), status("new")) == (401, 200)
     tokens.unlink()
     assert (status(SECRET), status("new")) == (401, 200)
+
+
+@pytest.mark.parametrize("flags", [[], ["--admin"]])
+def test_a_made_token_and_its_line_belong_together(
+    make_app: MakeApp, tmp_path: Path, house_with: House, flags: list[str]
+) -> None:
+    done = CliRunner().invoke(token, ["shop", *flags])
+    file = tmp_path / "tokens"
+    file.write_text(done.stderr.removeprefix("add to the file of tokens: "))
+    client = make_app(tokens=str(file)).test_client()
+    headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
+    assert client.post("/predict", json=house_with(), headers=headers).status_code == 200
+    assert client.post("/admin/reload", headers=headers).status_code == (202 if flags else 403)
+    assert CliRunner().invoke(token, ["shop"]).stdout != done.stdout
+    assert CliRunner().invoke(token, ["two names"]).exit_code == 2
+
+
+def test_only_a_compiled_model_is_quick_enough_for_the_loop(make_app: MakeApp, open_bundle: Any) -> None:
+    current = service(make_app()).slot.current
+    assert current.quick
+    assert current.example == {k: v for k, v in open_bundle("house-prices").replay()["rows"][0].items() if k != "Id"}
+    registry, version = Registry(current.bundle.directory.parents[2]), current.version
+    plain = Loaded.of(registry, version, kernels=(), settings=Settings(model="", registry=""))
+    assert (plain.predictor.compiled, plain.quick) == (False, False)
 
 
 @pytest.mark.parametrize("text", ["reader abc", "reader", f"two names {'0' * 64}", f"reader {'0' * 64} boss"])

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +13,9 @@ import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
-from sklearn.datasets import load_iris
 
-from pegboard import SourceSpec, hookimpl
-from pegboard.catalog import Catalog
-from pegboard.config import Experiment
-from pegboard.manager import Plugin, load_plugins
-from pegboard.training import pipeline
+from pegboard import SourceSpec
 
-PEGBOARD = str(Path(sys.executable).with_name("pegboard"))
 FLAGS = (
     "headless",
     "no-sandbox",
@@ -36,12 +27,9 @@ FLAGS = (
     "disable-sync",
     "hide-scrollbars",
 )
+Serving = Callable[..., AbstractContextManager[str]]
+
 MARKUP = "</script><script>document.title = 'owned'</script>"
-
-
-def load_flowers() -> pd.DataFrame:
-    iris = load_iris(as_frame=True)
-    return iris.data.assign(species=iris.target_names[iris.target])
 
 
 def load_odd() -> pd.DataFrame:
@@ -61,58 +49,28 @@ def load_odd() -> pd.DataFrame:
     )
 
 
-class Sources:
-    @hookimpl
-    def register_sources(self) -> list[SourceSpec]:
-        return [
-            SourceSpec(name="iris", task="classification", target="species", load=load_flowers),
-            SourceSpec(name="odd", task="classification", target="label", load=load_odd),
-        ]
-
-
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def registry(tmp_path_factory: pytest.TempPathFactory, train_into: Callable[..., None]) -> Path:
     location = tmp_path_factory.mktemp("shown") / "registry"
-    manager = load_plugins(environ={})
-    manager.add(Sources(), Plugin("sources", "sources", "1"))
     classifiers = ("logistic-regression", "dummy-classifier")
     regressors = ("linear-regression", "svr", "random-forest-regressor", "dummy-regressor")
-    chosen = {"house-prices": regressors, "iris": classifiers, "odd": classifiers, "changing": classifiers}
-    for name, models in chosen.items():
-        source = "iris" if name == "changing" else name
-        experiment = Experiment(name=name, source=source, models=models, registry=str(location))
-        pipeline.run(experiment, manager, Catalog(manager))
+    odd = SourceSpec(name="odd", task="classification", target="label", load=load_odd)
+    train_into(location, {"house-prices": regressors, "iris": classifiers, "odd": classifiers}, odd)
+    train_into(location, {"iris": classifiers}, name="changing")
     return location
 
 
 @pytest.fixture(scope="session")
-def houses(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def houses(registry: Path, tmp_path_factory: pytest.TempPathFactory, serving: Serving) -> Iterator[str]:
     """The address of a server of house prices."""
     with serving(registry, tmp_path_factory.mktemp("houses"), "house-prices") as url:
         yield url
 
 
 @pytest.fixture
-def serve(registry: Path, tmp_path: Path) -> Callable[..., object]:
+def serve(registry: Path, tmp_path: Path, serving: Serving) -> Callable[..., object]:
     """Start a server of a model with these options."""
     return lambda *arguments: serving(registry, tmp_path, *arguments)
-
-
-@contextmanager
-def serving(registry: Path, directory: Path, *arguments: str) -> Iterator[str]:
-    command = [PEGBOARD, "serve", "--registry", str(registry), "--port", "0", "--no-access-log", *arguments]
-    with (
-        (directory / "errors").open("w") as errors,
-        subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            said = process.stdout.readline()
-            found = re.search(r"on (http://\S+)", said)
-            assert found, f"{said!r}: {(directory / 'errors').read_text()}"
-            yield found[1]
-        finally:
-            process.terminate()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -81,8 +82,14 @@ def _announce(served: str, sockets: Sequence[socket.socket]) -> None:
         click.echo(f"serving {served} on {url}  (Ctrl-C ends it)")
 
 
+def _holder(_: click.Context, __: click.Parameter, name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name) is None:
+        raise click.BadParameter("use letters, digits, dots, hyphens and underscores")
+    return name
+
+
 @click.command()
-@click.argument("name")
+@click.argument("name", callback=_holder)
 @click.option("--admin", is_flag=True, help="It may ask for a reload too.")
 def token(name: str, admin: bool) -> None:
     """Make a bearer token: it goes to stdout, the line for the server's file of tokens to stderr."""
