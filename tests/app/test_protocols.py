@@ -230,9 +230,9 @@ def test_without_a_token_each_protocol_says_so_in_its_own_way(
     body=st.binary(max_size=200) | ANY_TEXT.map(lambda text: text.encode("utf-8", "surrogatepass")), csv=st.booleans()
 )
 def test_any_bytes_are_answered(cabins: FlaskClient, body: bytes, csv: bool) -> None:
-    refused(cabins.post(V2, data=body))
-    refused(cabins.post(V2, data=body, headers={"Inference-Header-Content-Length": str(len(body) // 2)}))
-    refused(cabins.post(MLFLOW, data=body, content_type="text/csv" if csv else "application/json"))
+    assert refused(cabins.post(V2, data=body))
+    assert refused(cabins.post(V2, data=body, headers={"Inference-Header-Content-Length": str(len(body) // 2)}))
+    assert refused(cabins.post(MLFLOW, data=body, content_type="text/csv" if csv else "application/json"))
 
 
 @settings(max_examples=200)

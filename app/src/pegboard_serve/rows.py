@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from pegboard.errors import SignatureError
+from pegboard.frames import to_rows
 from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, Feature, Signature
 from pegboard.specs import Kind
 from pegboard_serve.body import check_rows, parse_records
@@ -44,7 +45,6 @@ class RowReader:
         self.strict = settings.strict
         self.max_rows = settings.max_rows
         self.max_depth = settings.max_depth
-        self._names = [feature.name for feature in signature.features]
         self._decode, self._convert = _fast(signature, settings)
 
     def read(self, body: bytes) -> list[Row]:
@@ -68,7 +68,7 @@ class RowReader:
     def _judge(self, records: list[Any]) -> list[Row]:
         if problems := self.signature.problems(records, self.strict):
             raise misfit(SignatureError(problems))
-        return [[record[name] for name in self._names] for record in records]
+        return list(to_rows(records, self.signature))
 
 
 def _fast(signature: Signature, settings: Settings) -> tuple[Callable[[bytes], Any], Callable[[list[Any]], Any]]:

@@ -334,11 +334,6 @@ class Server:
         self.threads.set_thread_count(settings.threads)
         self._listeners = [Listener(self, sock) for sock in sockets]
 
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Return the host and port of every socket."""
-        return [(listener.effective_host, int(listener.effective_port)) for listener in self._listeners]
-
     def run(self) -> None:
         """Answer until :meth:`drain` was called and every request in flight has its answer, or time is up."""
         self._loop = threading.get_ident()
