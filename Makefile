@@ -9,6 +9,8 @@ SECONDS ?= 600
 
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
+# A plugin that is tested here, and not needed by `make run`.
+MORE    := -e ./plugins/pegboard-mlflow
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -27,7 +29,7 @@ test: $(VENV)/.ready-to-develop ## all tests
 lint: $(VENV)/.ready-to-develop ## style, types, import contracts, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy framework app/src plugins/pegboard-sklearn/src plugins/pegboard-house-prices/src
+	$(BIN)/mypy framework app/src plugins/pegboard-sklearn/src plugins/pegboard-house-prices/src plugins/pegboard-mlflow/src
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
@@ -52,8 +54,10 @@ bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
 lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
 	$(PIP) uv
 	printf -- '%s\n' '-e .[dev]' '-e ./app' '-e ./plugins/pegboard-sklearn' '-e ./plugins/pegboard-house-prices' \
+	  '-e ./plugins/pegboard-mlflow' \
 	| $(BIN)/uv pip compile - --universal --upgrade --python-version 3.11 --no-annotate --no-emit-package pegboard \
 	  --no-emit-package pegboard-serve --no-emit-package pegboard-sklearn --no-emit-package pegboard-house-prices \
+	  --no-emit-package pegboard-mlflow \
 	  --custom-compile-command 'make lock' --output-file constraints.txt
 
 clean: ## remove what the other targets have made, the registry apart
@@ -66,7 +70,7 @@ $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
 
 $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)'
-	$(PIP) -e '.[dev]' $(PARTS)
+	$(PIP) -e '.[dev]' $(PARTS) $(MORE)
 	@touch $@ $(VENV)/.ready-to-run
 
 $(BIN)/python:

@@ -6,8 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,9 @@ settings.register_profile(
     "pegboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("pegboard")
+
+# The tests' own estimators are in no plugin distribution, which is where a pipeline's classes may come from.
+os.environ["PEGBOARD_UNPICKLE"] = "tests.*"
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +110,52 @@ def _serving(registry: Path, directory: Path, *arguments: str) -> Iterator[str]:
             yield found[1]
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a server that speaks S3, and give its URL."""
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [str(Path(sys.executable).with_name("moto_server")), "--host", "127.0.0.1", "--port", "0"]
+    with log.open("w") as errors, subprocess.Popen(command, stdout=errors, stderr=errors) as process:
+        try:
+            yield _announced(log, process)
+        finally:
+            process.terminate()
+
+
+def _announced(log: Path, process: subprocess.Popen[bytes]) -> str:
+    for _ in range(600):
+        if found := re.search(r"Running on (http://\S+)", log.read_text()):
+            return found[1]
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            break
+    pytest.fail(f"moto_server did not start: {log.read_text()}")
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make a bucket of the test's own and set AWS's settings; give a location in it."""
+    import boto3
+
+    settings = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "PEGBOARD_CACHE": str(tmp_path / "cache"),
+    }
+    for setting, value in settings.items():
+        monkeypatch.setenv(setting, value)
+    for setting in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(setting, raising=False)
+    name = f"test-{uuid.uuid4().hex}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/registry"
 
 
 def plugin_module(**hooks: Any) -> SimpleNamespace:

@@ -8,10 +8,9 @@ checked against the manifest.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -21,12 +20,15 @@ from typing import Any
 from pegboard.errors import BundleError
 from pegboard.leaderboard import Leaderboard
 from pegboard.signature import Signature
+from pegboard.stores import Fetch
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 PIPELINE = "pipeline.joblib"
 REPLAY = "replay.json"
 VALIDATION = "validation.json"
+#: The directory of the signatures, each under its key's id; what is signed is the manifest.
+SIGNATURES = "signatures"
 
 #: Libraries whose pickles hold only for the version that wrote them.
 EXACT = ("scikit-learn",)
@@ -42,11 +44,15 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle: a directory whose manifest was read; ``digest`` is the manifest's SHA-256."""
+    """A verified bundle: a directory whose manifest was read; ``digest`` is the manifest's SHA-256.
+
+    With ``fetch``, the files are elsewhere, and each is brought into the directory before it is read.
+    """
 
     directory: Path
     digest: str
     manifest: Mapping[str, Any]
+    fetch: Fetch | None = None
 
     @property
     def name(self) -> str:
@@ -70,17 +76,30 @@ class Bundle:
 
     def read(self, file: str) -> bytes:
         """Return a file's bytes after checking them against the manifest."""
-        expected = self.manifest["files"].get(file)
-        if expected is None:
+        if file not in self.manifest["files"]:
             raise BundleError(f"{self.directory}: the manifest knows no file {file!r}")
+        if self.fetch is not None:
+            self.fetch(file)
         try:
             data = (self.directory / file).read_bytes()
         except OSError as error:
             raise BundleError(f"{self.directory}: cannot read {file}: {error.strerror}; {REMEDY}") from error
+        return self.checked(file, data)
+
+    def checked(self, file: str, data: bytes) -> bytes:
+        """Return a file's bytes, wherever they come from, if they are what the manifest says."""
+        expected = self.manifest["files"][file]
         if len(data) != expected["size"] or hashlib.sha256(data).hexdigest() != expected["sha256"]:
             raise BundleError(
                 f"{self.directory}: {file} is not what the manifest says; it was altered or cut: {REMEDY}"
             )
+        return data
+
+    def manifest_bytes(self) -> bytes:
+        """Return the bytes whose SHA-256 is the bundle's identity: what is signed."""
+        data = (self.directory / MANIFEST).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.digest:
+            raise BundleError(f"{self.directory}: {MANIFEST} was altered: {REMEDY}")
         return data
 
     def replay(self) -> Mapping[str, Any]:
@@ -89,12 +108,12 @@ class Bundle:
         return replay
 
     def pipeline(self) -> Any:
-        """Unpickle the pipeline, its digest and its libraries checked first."""
-        import joblib
+        """Unpickle the pipeline, its digest and its libraries checked first, and nothing loaded that may not be."""
+        from pegboard import unpickling
 
         data = self.read(PIPELINE)
         self.check_libraries()
-        return joblib.load(io.BytesIO(data))
+        return unpickling.load(data, str(self.directory / PIPELINE))
 
     def check_libraries(self) -> None:
         """Raise :class:`BundleError` if a library that must be the same is another version."""
@@ -128,11 +147,13 @@ def write(directory: Path, manifest: Mapping[str, Any], files: Mapping[str, byte
     return open_bundle(directory)
 
 
-def open_bundle(directory: Path, digest: str | None = None) -> Bundle:
+def open_bundle(directory: Path, digest: str | None = None, fetch: Fetch | None = None) -> Bundle:
     """Read a bundle's manifest; with ``digest``, refuse any other than that one.
 
     Files are checked when they are read, or all at once by :func:`verify`.
     """
+    if fetch is not None:
+        fetch(MANIFEST)
     try:
         data = (directory / MANIFEST).read_bytes()
     except OSError as error:
@@ -140,16 +161,30 @@ def open_bundle(directory: Path, digest: str | None = None) -> Bundle:
     found = hashlib.sha256(data).hexdigest()
     if digest is not None and found != digest:
         raise BundleError(f"{directory}: the manifest was altered: its digest is {found[:12]}…, not {digest[:12]}…")
-    return Bundle(directory, found, _parse(data, directory))
+    return Bundle(directory, found, _parse(data, directory), fetch)
 
 
 def verify(bundle: Bundle) -> None:
     """Read every file and refuse what the manifest does not know; raise :class:`BundleError` on the first finding."""
-    present = {path.name for path in bundle.directory.iterdir()} - {MANIFEST}
-    if unknown := present - set(bundle.manifest["files"]):
-        raise BundleError(f"{bundle.directory}: not in the manifest: {', '.join(sorted(unknown))}; remove them")
+    refuse_unknown(bundle, [path.name for path in bundle.directory.iterdir()])
     for file in bundle.manifest["files"]:
         bundle.read(file)
+
+
+def refuse_unknown(bundle: Bundle, present: Iterable[str]) -> None:
+    """Raise :class:`BundleError` if there are files that the manifest does not know."""
+    if unknown := set(present) - {MANIFEST, SIGNATURES, *bundle.manifest["files"]}:
+        raise BundleError(f"{bundle.directory}: not in the manifest: {', '.join(sorted(unknown))}; remove them")
+
+
+def signatures(directory: Path) -> dict[str, bytes]:
+    """Return the signatures that lie beside a bundle's manifest, by their keys' ids."""
+    try:
+        return {path.name: path.read_bytes() for path in sorted((directory / SIGNATURES).iterdir())}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise BundleError(f"{directory}: cannot read {SIGNATURES}: {error.strerror}; {REMEDY}") from error
 
 
 def _parse(data: bytes, directory: Path) -> Mapping[str, Any]:
@@ -174,6 +209,6 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
     for name, file in manifest["files"].items():
         if not _FILE_NAME.fullmatch(name):
             return f"names {name!r}, which cannot be a file of a bundle"
-        if not (isinstance(file, dict) and {"size", "sha256"} <= set(file)):
+        if not (isinstance(file, dict) and type(file.get("size")) is int and isinstance(file.get("sha256"), str)):
             return f"does not say size and sha256 of {name}"
     return None
