@@ -21,7 +21,7 @@ from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.learning import learn_signature
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
-from pegboard.training.select import choose
+from pegboard.training.select import select
 from pegboard.training.split import split
 from pegboard.training.values import Split, Table
 
@@ -249,7 +249,7 @@ def test_the_criterion_chooses_and_the_champion_stays_on_a_tie(
     rows = [candidate(n, *s, complexity=x) for n, s, x in zip("abc", (a, b, c), complexity, strict=True)]
     rows.append(candidate("dummy", 0.0, 0.0, baseline=True))
     board = Leaderboard.of("rmse", False, rows)
-    assert choose(board, catalog.get(CriterionSpec, criterion), champion).name == winner
+    assert select(board, catalog.get(CriterionSpec, criterion), champion).name == winner
 
 
 def test_a_criterion_may_choose_only_from_the_board() -> None:
@@ -258,7 +258,7 @@ def test_a_criterion_may_choose_only_from_the_board() -> None:
     board = Leaderboard.of("rmse", False, [candidate("a", 1.0)])
     for chosen in (["zzz"], []):
         with pytest.raises(PluginError, match="criterion 'odd' chose"):
-            choose(board, CriterionSpec(name="odd", choose=lambda _, chosen=chosen: chosen))  # type: ignore[misc]
+            select(board, CriterionSpec(name="odd", choose=lambda _, chosen=chosen: chosen))  # type: ignore[misc]
 
 
 def test_a_baseline_never_wins(catalog: Catalog) -> None:
@@ -266,4 +266,4 @@ def test_a_baseline_never_wins(catalog: Catalog) -> None:
 
     board = Leaderboard.of("rmse", False, [candidate("d", 1.0, baseline=True), Candidate("m", error="fold 1: boom")])
     with pytest.raises(TrainingError, match=r"nothing but baselines finished.*\n  m: fold 1: boom"):
-        choose(board, catalog.get(CriterionSpec, "best-mean"))
+        select(board, catalog.get(CriterionSpec, "best-mean"))

@@ -216,7 +216,7 @@ def test_invalid_data_stops_the_run_before_training_and_publishes_nothing(
         train(board, tmp_path / "r")
     assert "2 rows, such as 58.0, 59.0 (row 58, 59)" in str(failure.value)
     assert told == [False]
-    assert not (tmp_path / "r").exists()
+    assert Registry(tmp_path / "r").versions() == []
 
 
 def test_data_that_differs_from_the_previous_version_is_warned_about(
@@ -258,7 +258,7 @@ def test_wrong_names_and_numbers_are_errors_with_the_remedy(
 ) -> None:
     with pytest.raises(error, match=message):
         train(board, tmp_path / "r", **settings)
-    assert not (tmp_path / "r").exists()
+    assert Registry(tmp_path / "r").versions() == []
 
 
 @pytest.mark.parametrize("scorer", ["neg_root_mean_squared_error", "neg-root-mean-squared-error"])

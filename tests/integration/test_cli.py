@@ -19,7 +19,7 @@ AMES = ("data", "fetch", "--source", "house-prices", "--out")
 def test_training_shows_its_progress_and_the_leaderboard(training: tuple[Path, Any]) -> None:
     directory, done = training
     stages = [line.split()[1] for line in done.stderr.splitlines() if line.startswith("✓")]
-    assert stages == ["source", "validate", "split", "compare", "select", "publish"]
+    assert stages == ["source", "validate", "split", "compare", "select", "evaluate", "publish"]
     assert "★   linear-regression" in done.stdout
     assert "dummy-regressor (baseline)" in done.stdout
     assert "published house-prices/1  sha256:" in done.stdout

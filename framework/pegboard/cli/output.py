@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +11,7 @@ import click
 
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.report import ValidationReport
+from pegboard.runs.words import decimals, figure
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,19 +90,10 @@ def print_leaderboard(board: Leaderboard, to: Console, winner: str | None = None
 
 def _figures(board: Leaderboard, candidate: Candidate) -> tuple[str, str, str, str]:
     best = board.finished[0]
-    digits = _digits(best.mean)
+    digits = decimals(best.mean)
     difference, error = board.behind(candidate)
     behind = "" if candidate is best else f"{difference:+,.{digits}f} ± {figure(error, digits)}"
     return figure(candidate.mean, digits), figure(candidate.spread, digits), behind, f"{candidate.fit_seconds:.2f} s"
-
-
-def figure(value: float, digits: int | None = None) -> str:
-    """Write a score with ``digits`` decimals, or as many as its size asks for; ``-`` for what cannot be known."""
-    return f"{value:,.{_digits(value) if digits is None else digits}f}" if math.isfinite(value) else "-"
-
-
-def _digits(value: float) -> int:
-    return 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
 
 
 def print_report(report: ValidationReport, to: Console) -> None:

@@ -8,8 +8,9 @@ import click
 
 from pegboard.cli.experiment import experiment_from, training_flags
 from pegboard.cli.main import Board
-from pegboard.cli.output import as_json, console, figure, print_json, print_leaderboard, print_report
+from pegboard.cli.output import as_json, console, print_json, print_leaderboard, print_report
 from pegboard.errors import ValidationFailed
+from pegboard.runs.words import figure
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,3 +54,4 @@ def print_outcome(done: Run, out: Console, registry: str) -> None:
         out.print("warning: it does not beat the baseline: what it has learned does not help", style="yellow")
     out.print(f"published {done.version}  sha256:{done.version.digest[:12]}  to {registry}", style="bold")
     out.print(f"serve it with: pegboard serve {done.version.name}")
+    out.print(f"this was run {done.number}; its report: pegboard runs report {done.number} --open")

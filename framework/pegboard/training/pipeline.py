@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,19 @@ from pegboard.learning import learn_signature
 from pegboard.manager import Manager
 from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
+from pegboard.runs.recorder import Recorder
 from pegboard.signature import Signature
-from pegboard.specs import SourceSpec
+from pegboard.specs import ScorerSpec, SourceSpec
+from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
-from pegboard.training.plan import make_plan
+from pegboard.training.evaluate import evaluate, refit
+from pegboard.training.plan import Plan, make_plan
 from pegboard.training.publish import Trained, publish
 from pegboard.training.select import select
 from pegboard.training.source import load
 from pegboard.training.split import split
 from pegboard.training.validate import validate
-from pegboard.training.values import Table, Winner
+from pegboard.training.values import Evaluation, Table, Winner
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +47,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to."""
+    """What a run came to; ``number`` is that of its record."""
 
+    number: int
     report: ValidationReport
     leaderboard: Leaderboard
     winner: Winner
@@ -54,6 +59,7 @@ class Run:
         """Plain data, for ``--json``."""
         winner = self.winner
         return {
+            "run": self.number,
             "version": str(self.version),
             "digest": self.version.digest,
             "model": winner.candidate.name,
@@ -65,70 +71,106 @@ class Run:
 
 
 def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Listener | None = None) -> Run:
-    """Run one experiment from its source to a published version.
+    """Run one experiment from its source to a published version, and leave a record however it ends.
 
-    Raises :class:`~pegboard.errors.PegboardError`; nothing is published then.
+    Raises :class:`~pegboard.errors.PegboardError`; nothing is published then. Names that are wrong are no run yet.
     """
     plan, registry = make_plan(experiment, catalog), Registry(experiment.registry)
-    tell = _Announcer(experiment.name, manager, listener or Listener())
+    # Writes the run's first mark, so a registry that cannot be written shows now, and not after hours of fitting.
+    with Recorder(experiment, registry, manager) as recorder:
+        return _run(plan, registry, _Announcer(experiment.name, manager, listener or Listener(), recorder))
+
+
+def _run(plan: Plan, registry: Registry, tell: _Announcer) -> Run:
+    experiment = plan.experiment
     previous, champion = _previous(registry, experiment.name, plan.source)
 
-    tell.stage("source", plan.source.name)
+    tell.stage("source", f"{plan.source.name}, for run {tell.recorder.number}")
     frame = load(plan.source, experiment.source_options)
     tell.loaded(frame)
 
     tell.stage("validate", f"{len(frame):,} rows")
     signature = learn_signature(frame, plan.source)
+    tell.learned(frame, signature)
     report = validate(frame, plan.source, signature, previous)
     tell.validated(report)
     refuse_invalid(report, plan.source.name)
     table = Table.of(frame, signature)
+    tell.tabled(table)
 
     tell.stage("split", f"{experiment.folds} folds, {experiment.holdout:.0%} held out")
     parts = split(table, plan.splitter, folds=experiment.folds, holdout=experiment.holdout, seed=experiment.seed)
 
-    registry.store.check_writable()  # now, and not when hours of fitting are to be published
     contenders = plan.contenders(signature)
-    tell.stage("compare", f"{len(contenders)} candidates by {plan.scorer.name}")
+    tell.comparing(contenders, plan.scorer)
     board = compare(table, parts.folds, contenders, plan.scorer, on_fold=tell.fold, on_candidate=tell.candidate)
     tell.compared(board)
 
-    tell.stage("select", f"by {plan.criterion.name}, then refit on all rows")
-    winner = select(board, contenders, table, parts, plan.criterion, plan.scorer, champion)
+    tell.stage("select", f"by {plan.criterion.name}")
+    candidate = select(board, plan.criterion, champion)
+    tell.selected(candidate)
 
-    tell.stage("publish", f"{winner.candidate.name} as {experiment.name}")
-    version = publish(Trained(experiment, table, report, board, winner, manager.plugins), registry)
+    tell.stage("evaluate", f"{candidate.name} on {len(parts.holdout):,} rows held out, then refit on all")
+    contender = next(c for c in contenders if c.name == candidate.name)
+    evaluation = evaluate(contender, table, parts, plan.scorer)
+    tell.evaluated(evaluation)
+    winner = Winner(candidate, refit(contender, table), evaluation.score, evaluation.rows)
+
+    tell.stage("publish", f"{candidate.name} as {experiment.name}")
+    version = publish(Trained(experiment, table, report, board, winner, tell.manager.plugins), registry)
     tell.published(version)
-    return Run(report, board, winner, version)
+    return Run(tell.recorder.number, report, board, winner, version)
 
 
 @dataclass(frozen=True)
 class _Announcer:
-    """Tells the listener and the plugins' observers what happens."""
+    """Tells the listener, the recorder and the plugins' observers what happens."""
 
     experiment: str
     manager: Manager
     listener: Listener
+    recorder: Recorder
 
     def stage(self, name: str, detail: str) -> None:
+        self.recorder.stage(name)
         self.listener.stage(name, detail)
 
     def loaded(self, frame: pd.DataFrame) -> None:
+        self.recorder.loaded(frame)
         self.manager.notify("after_load", experiment=self.experiment, frame=frame.copy(deep=False))  # copy-on-write
 
+    def learned(self, frame: pd.DataFrame, signature: Signature) -> None:
+        self.recorder.learned(frame, signature)
+
     def validated(self, report: ValidationReport) -> None:
+        self.recorder.validated(report)
         self.manager.notify("after_validate", experiment=self.experiment, report=report)
+
+    def tabled(self, table: Table) -> None:
+        self.recorder.tabled(table.fingerprint)
+
+    def comparing(self, contenders: Sequence[Contender], scorer: ScorerSpec) -> None:
+        self.stage("compare", f"{len(contenders)} candidates by {scorer.name}")
+        self.recorder.comparing(contenders, scorer.name, scorer.greater_is_better)
 
     def fold(self, candidate: str, done: int, total: int) -> None:
         self.listener.fold(candidate, done, total)
 
     def candidate(self, candidate: Candidate) -> None:
+        self.recorder.candidate(candidate)
         self.manager.notify("after_candidate", experiment=self.experiment, candidate=candidate)
 
     def compared(self, board: Leaderboard) -> None:
         self.manager.notify("after_compare", experiment=self.experiment, leaderboard=board)
 
+    def selected(self, candidate: Candidate) -> None:
+        self.recorder.selected(candidate)
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        self.recorder.evaluated(evaluation)
+
     def published(self, version: Version) -> None:
+        self.recorder.published(version)
         self.manager.notify("after_publish", experiment=self.experiment, version=version)
 
 

@@ -1,12 +1,10 @@
-"""Stage 6: write the winner as a bundle, prove that it answers as it did, and file it in the registry."""
+"""Stage 7: write the winner as a bundle, prove that it answers as it did, and file it in the registry."""
 
 from __future__ import annotations
 
 import io
 import json
 import platform
-import shutil
-import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,6 +15,7 @@ import joblib
 import numpy as np
 
 from pegboard import bundle as bundles
+from pegboard import provenance, signing
 from pegboard.config import Experiment
 from pegboard.errors import PluginError, blamed
 from pegboard.frames import to_records
@@ -61,7 +60,8 @@ def publish(trained: Trained, registry: Registry) -> Version:
     with tempfile.TemporaryDirectory(prefix="pegboard-") as scratch:
         bundle = bundles.write(Path(scratch) / "bundle", _manifest(trained), files)
         Predictor.load(bundle)  # refuses a pipeline that answers differently once it was pickled and read back
-        return registry.publish(bundle.directory)
+        key = trained.experiment.signing_key
+        return registry.take(bundle, dict([signing.sign(bundle.manifest_bytes(), key)]) if key else {})
 
 
 def _refuse_other_classes(trained: Trained) -> None:
@@ -90,27 +90,15 @@ def _manifest(trained: Trained) -> dict[str, Any]:
             "beats_baseline": board.beats_baseline(winner.candidate),
         },
         "data": {
-            "fingerprint": trained.table.fingerprint(),
+            "fingerprint": trained.table.fingerprint,
             "rows": len(frame),
             "origin": str(frame.attrs.get("origin", trained.experiment.source)),
         },
         "plugins": [asdict(plugin) for plugin in trained.plugins],
         "python": platform.python_version(),
-        "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},
-        "git": _git_commit(),
+        "libraries": provenance.libraries(),
+        "git": provenance.git_commit(),
     }
-
-
-def _git_commit() -> dict[str, Any] | None:
-    """Return the commit of the working directory, and whether it holds changes; ``None`` outside a repository."""
-    git = shutil.which("git")
-    if git is None:
-        return None
-    commit, status = (
-        subprocess.run([git, *command], capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
-        for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-    )
-    return None if commit.returncode else {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
 
 
 def _json(data: Any) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +37,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.features)
 
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of what a model can learn from: the features and the target."""
         return fingerprint(self.features, self.target)
@@ -51,6 +54,32 @@ class Split:
     train: Rows
     holdout: Rows
     folds: tuple[tuple[Rows, Rows], ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a recipe, fitted on the training part, does on the hold-out. What could not be measured is ``None``.
+
+    - ``score`` is as the scorer's users know it, over all ``rows`` held out.
+    - ``predictions`` (regression): ``actual`` and ``predicted`` of at most 2,000 rows.
+    - ``confusion`` (classification): ``classes``, and ``counts`` with a row for each actual class and a column for
+      each predicted one.
+    - ``calibration`` (classification): for each class, the mean predicted probability in each bin (``predicted``) and
+      how often it was that class (``observed``).
+    - ``importance``: for each column, the most important first, how much worse the score gets when the column's values
+      are shuffled (``mean`` and ``spread`` over repeats; more is more important).
+    """
+
+    score: float | None
+    rows: int
+    predictions: Mapping[str, Sequence[float]] | None = None
+    confusion: Mapping[str, Any] | None = None
+    calibration: Sequence[Mapping[str, Any]] | None = None
+    importance: Sequence[Mapping[str, Any]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the run's record."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Where something was made: the commit of the working directory, Python, the platform and the libraries."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import subprocess
+from typing import Any
+
+from pegboard.bundle import RECORDED, library_version
+
+
+def git_commit() -> dict[str, Any] | None:
+    """Return the commit of the working directory, and whether it holds changes; ``None`` outside a repository."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    commit, status = (
+        subprocess.run([git, *command], capture_output=True, text=True, check=False)  # noqa: S603 - fixed arguments
+        for command in (["rev-parse", "HEAD"], ["status", "--porcelain"])
+    )
+    return None if commit.returncode else {"commit": commit.stdout.strip(), "changed": bool(status.stdout.strip())}
+
+
+def git_reference() -> str:
+    """Return :func:`git_commit` as a short text, ``-dirty`` behind a commit with changes; empty without one."""
+    git = git_commit()
+    return "" if git is None else git["commit"] + "-dirty" * git["changed"]
+
+
+def libraries() -> dict[str, str | None]:
+    """Return the installed versions of the libraries that a result may depend on."""
+    return {name: library_version(name) for name in RECORDED}
+
+
+def environment() -> dict[str, Any]:
+    """Return Python, the platform, the libraries and the machine's name."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": libraries(),
+        "hostname": socket.gethostname(),
+    }
