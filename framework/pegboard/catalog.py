@@ -15,6 +15,8 @@ from pegboard.specs import (
     KernelSpec,
     ModelSpec,
     PreprocessorSpec,
+    ResolverSpec,
+    RuleSpec,
     ScorerSpec,
     SourceSpec,
     Spec,
@@ -30,6 +32,8 @@ SPECS: tuple[type[Spec], ...] = (
     SplitterSpec,
     CriterionSpec,
     KernelSpec,
+    RuleSpec,
+    ResolverSpec,
     CommandSpec,
 )
 
@@ -84,6 +88,10 @@ class Catalog:
     def kernels(self) -> list[KernelSpec]:
         """Return every kernel, by name; contested names are passed over, since the pipeline can serve."""
         return self._uncontested(KernelSpec)
+
+    def resolver(self, reference: str) -> ResolverSpec | None:
+        """Return the resolver that knows names like this one, ``None`` for the registry's own."""
+        return next((r for r in self._uncontested(ResolverSpec) if reference.startswith(r.prefix)), None)
 
     def names(self, spec_type: type[S]) -> list[str]:
         """Return every claimed name of a kind, contested ones included."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
+from pegboard.environments import BUILT_IN, Environment, make_environment, typed
 from pegboard.errors import ConfigError, PluginError, did_you_mean
 from pegboard.specs import check_name
 
@@ -21,7 +22,16 @@ FILE = "pegboard.toml"
 PREFIX = "PEGBOARD_"
 DEFAULT_REGISTRY = "registry"
 #: Variables that are no settings of an experiment: which plugins load, who acts, what is served.
-OTHER_VARIABLES = ("PEGBOARD_LOAD_PLUGINS", "PEGBOARD_ACTOR", "PEGBOARD_MODEL")
+OTHER_VARIABLES = (
+    "PEGBOARD_LOAD_PLUGINS",
+    "PEGBOARD_ACTOR",
+    "PEGBOARD_MODEL",
+    "PEGBOARD_CACHE",
+    "PEGBOARD_ENV",
+    "PEGBOARD_UNPICKLE",
+)
+#: Settings that say where things are, and nothing of what was trained.
+PLACES = ("registry", "signing_key")
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -32,6 +42,7 @@ class Experiment:
 
     ``models`` empty means all registered models of the source's task. ``scorer`` empty means ``rmse`` for regression
     and ``log-loss`` for classification. ``holdout`` is the share of rows, in [0, 0.5], that no candidate sees.
+    ``signing_key`` is the file of the private key that signs what is published (empty: nothing is signed).
     """
 
     name: str
@@ -45,6 +56,7 @@ class Experiment:
     holdout: float = 0.2
     seed: int = 0
     registry: str = DEFAULT_REGISTRY
+    signing_key: str = ""
     source_options: Mapping[str, Any] = field(default_factory=dict)
     model_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -54,7 +66,7 @@ class Experiment:
         except PluginError as error:
             raise ConfigError(str(error)) from None
         if not self.registry:
-            raise ConfigError("registry is empty: name a directory")
+            raise ConfigError("registry is empty: name a directory, or s3://bucket/prefix")
         if self.folds < 2:
             raise ConfigError(f"folds is {self.folds}: a comparison needs at least 2")
         if not 0 <= self.holdout <= 0.5:
@@ -63,10 +75,10 @@ class Experiment:
             raise ConfigError(f"seed is {self.seed}: it is an integer between 0 and 2**32 - 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a manifest; where the registry is does not belong to what was trained."""
+        """Plain data for a manifest; where registry and key are does not belong to what was trained."""
         tables = {"source_options": dict(self.source_options)}
         tables["model_params"] = {name: dict(params) for name, params in self.model_params.items()}
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "registry"}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PLACES}
         return {**plain, "models": list(self.models), **tables}
 
 
@@ -74,7 +86,7 @@ class Experiment:
 SETTINGS: Mapping[str, Any] = MappingProxyType(
     {k: v for k, v in get_type_hints(Experiment).items() if k not in ("source_options", "model_params")}
 )
-TABLES = ("experiment", "source", "models")
+TABLES = ("experiment", "source", "models", "environments")
 
 
 def load_experiment(
@@ -86,18 +98,17 @@ def load_experiment(
     """Return the experiment that file, environment and flags describe together.
 
     ``path`` must exist if given; otherwise ``pegboard.toml`` is read from the working directory if it is there. Where
-    flags or environment name another source than the file, only the file's ``registry`` applies.
+    flags or environment name another source than the file, only the file's ``registry`` and ``signing_key`` apply.
     Flags that are ``None`` or empty are not set. Raises :class:`~pegboard.errors.ConfigError`.
     """
-    file = path or Path(FILE)
-    tables = _read(file) if path or file.exists() else {}
+    file, tables = _tables(path)
     settings = _checked(tables.get("experiment", {}), f"{file}: [experiment]")
     options, params = tables.get("source", {}), _model_params(tables.get("models", {}), file)
     above = _from_environment(os.environ if environ is None else environ)
     above |= _checked({k: v for k, v in flags.items() if v not in (None, "", ())}, "the command line")
     if above.get("source", settings.get("source")) != settings.get("source"):
         # Another source is another experiment: what the file says of its own would be wrong for it.
-        settings = {name: settings[name] for name in ("registry",) if name in settings}
+        settings = {name: settings[name] for name in PLACES if name in settings}
         options, params = {}, {}
     settings |= above
     if "source" not in settings:
@@ -112,12 +123,44 @@ def load_experiment(
 
 def registry_location(path: Path | None = None, environ: Mapping[str, str] | None = None) -> str:
     """Return where the registry is, for commands that need no experiment."""
+    file, tables = _tables(path)
+    settings = _checked(tables.get("experiment", {}), f"{file}: [experiment]")
     environ = os.environ if environ is None else environ
-    if from_environment := environ.get(f"{PREFIX}REGISTRY"):
-        return from_environment
+    return environ.get(f"{PREFIX}REGISTRY") or str(settings.get("registry", DEFAULT_REGISTRY))
+
+
+def experiment_name(path: Path | None = None) -> str:
+    """Return the experiment's name as the file has it, for commands that need no more of it; or an empty text."""
+    file, tables = _tables(path)
+    settings = _checked(tables.get("experiment", {}), f"{file}: [experiment]")
+    return str(settings.get("name", settings.get("source", "")))
+
+
+def load_environment(name: str, path: Path | None = None, environ: Mapping[str, str] | None = None) -> Environment:
+    """Return the environment of that name: what ``[environments.NAME]`` says, the rest as for everybody.
+
+    ``staging`` and ``production`` exist without being written down. Raises :class:`~pegboard.errors.ConfigError`.
+    """
+    file, tables = _tables(path)
+    written = tables.get("environments", {})
+    known = {**BUILT_IN, **written}
+    if name not in known:
+        raise ConfigError(f"no environment {name!r}{did_you_mean(name, known) or _known(tuple(known))} (in {file})")
+    where = f"{file}: [environments.{name}]"
+    if not isinstance(written.get(name, {}), dict):
+        raise ConfigError(f"{where} must be a table")
+    made = make_environment(
+        name, written.get(name, {}), where, registry=registry_location(path, environ), model=experiment_name(path)
+    )
+    if made.after and made.after not in known:
+        raise ConfigError(f"{where}: after is {made.after!r}{did_you_mean(made.after, known) or _known(tuple(known))}")
+    return made
+
+
+def _tables(path: Path | None) -> tuple[Path, Mapping[str, Any]]:
+    """Return the file, and what is in it; nothing if it is the default one and not there."""
     file = path or Path(FILE)
-    tables = _read(file) if path or file.exists() else {}
-    return str(_checked(tables.get("experiment", {}), f"{file}: [experiment]").get("registry", DEFAULT_REGISTRY))
+    return file, _read(file) if path or file.exists() else {}
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -146,20 +189,7 @@ def _checked(settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name in settings:
         if name not in SETTINGS:
             raise ConfigError(f"{where}: unknown setting {name!r}{did_you_mean(name, SETTINGS) or _known(SETTINGS)}")
-    return {name: _typed(name, value, where) for name, value in settings.items()}
-
-
-def _typed(name: str, value: Any, where: str) -> Any:
-    wanted = SETTINGS[name]
-    if wanted is float and type(value) is int:
-        return float(value)
-    if wanted == tuple[str, ...]:
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise ConfigError(f"{where}: {name} must be a list of names, not {value!r}")
-    if type(value) is not wanted:
-        raise ConfigError(f"{where}: {name} must be of type {wanted.__name__}, not {value!r}")
-    return value
+    return {name: typed(value, SETTINGS[name], f"{where}: {name}") for name, value in settings.items()}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

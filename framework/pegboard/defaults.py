@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pegboard.hookspecs import hookimpl
 from pegboard.leaderboard import Leaderboard
@@ -15,10 +17,14 @@ from pegboard.specs import (
     KernelSpec,
     ModelSpec,
     PreprocessorSpec,
+    RuleSpec,
     SplitterSpec,
     Task,
     Wants,
 )
+
+if TYPE_CHECKING:
+    from pegboard.gate.rule import Outcome, Promotion
 
 
 @hookimpl
@@ -139,16 +145,45 @@ def _kernel(pipeline: Any, signature: Signature) -> Kernel | None:
 
 
 @hookimpl
+def register_rules() -> list[RuleSpec]:
+    """What a version proves before an environment takes it; ``serving`` comes with the serving distribution."""
+    rules = {
+        "order": ("checks", "it has been in the environment before"),
+        "digests": ("checks", "its files are as published, and signed where keys are trusted"),
+        "validation": ("checks", "its training data passed validation"),
+        "plugins": ("checks", "the plugins that took part are installed"),
+        "size": ("checks", "its bundle is no larger than the limit"),
+        "baseline": ("comparison", "its recipe beats the baselines on unseen rows"),
+        "champion": ("comparison", "its recipe is better than the champion's, or no worse than the margin"),
+    }
+    return [
+        RuleSpec(name=name, check=partial(_rule, f"pegboard.gate.{module}", name), summary=summary)
+        for name, (module, summary) in rules.items()
+    ]
+
+
+def _rule(module: str, name: str, promotion: Promotion) -> Outcome:
+    # By name, as commands are: rules that compare know the stages of training, which this module does not.
+    outcome: Outcome = getattr(import_module(module), name)(promotion)
+    return outcome
+
+
+@hookimpl
 def register_commands() -> list[CommandSpec]:
     """The core's own subcommands; ``serve`` comes with the serving distribution."""
     summaries = {
         "plugins": "See what hangs on the board.",
         "data": "Fetch, describe and validate a source's table.",
         "train": "Validate, compare, choose and publish.",
-        "models": "List, show, verify and import published versions.",
+        "runs": "List, show, compare and report runs.",
+        "models": "List, show, promote and roll back published versions.",
+        "ledger": "Check the ledger.",
+        "registry": "Remove what no alias needs any more.",
+        "keys": "Make and show keys that sign bundles.",
         "predict": "Score a file with a published version.",
     }
+    modules = {"ledger": "history"}
     return [
-        CommandSpec(name=name, load=f"pegboard.cli.{name}:{name}", summary=summary)
+        CommandSpec(name=name, load=f"pegboard.cli.{modules.get(name, name)}:{name}", summary=summary)
         for name, summary in summaries.items()
     ]

@@ -25,14 +25,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pegboard.leaderboard import Candidate, Leaderboard
-    from pegboard.registry import Version
+    from pegboard.ledger import Entry
+    from pegboard.registry import Registry, Version
     from pegboard.report import ValidationReport
+    from pegboard.runs.record import RunRecord
     from pegboard.specs import (
         CommandSpec,
         CriterionSpec,
         KernelSpec,
         ModelSpec,
         PreprocessorSpec,
+        ResolverSpec,
+        RuleSpec,
         ScorerSpec,
         SourceSpec,
         SplitterSpec,
@@ -81,6 +85,16 @@ def register_kernels() -> Iterable[KernelSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def register_rules() -> Iterable[RuleSpec]:  # type: ignore[empty-body]
+    """Rules of a promotion's gate; an environment's ``rules`` name them."""
+
+
+@hookspec
+def register_resolvers() -> Iterable[ResolverSpec]:  # type: ignore[empty-body]
+    """Other places where a served version can be named, by the start of such names (``models:/`` for MLflow)."""
+
+
+@hookspec
 def register_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Subcommands of ``pegboard``, imported only when they are called."""
 
@@ -111,3 +125,16 @@ def after_compare(experiment: str, leaderboard: Leaderboard) -> None:
 @hookspec
 def after_publish(experiment: str, version: Version) -> None:
     """A new version exists in the registry."""
+
+
+@hookspec
+def after_run(run: RunRecord, registry: Registry) -> None:
+    """A run has ended, well or not, and its record is written; ``pegboard runs sync`` tells it again.
+
+    So whoever keeps track of runs elsewhere does nothing for a run that is there already.
+    """
+
+
+@hookspec
+def after_promote(entry: Entry, registry: Registry) -> None:
+    """An alias points at another version: ``entry`` is what the ledger says of the promotion, or of the way back."""

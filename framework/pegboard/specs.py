@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pandas as pd
 
+    from pegboard.bundle import Bundle
+    from pegboard.gate.rule import Outcome, Promotion
     from pegboard.leaderboard import Leaderboard
+    from pegboard.registry import Version
     from pegboard.signature import Signature
+    from pegboard.signing import Trust
 
 Task = Literal["regression", "classification"]
 TASKS: tuple[Task, ...] = ("regression", "classification")
@@ -236,6 +240,45 @@ class KernelSpec(Spec):
         super().__post_init__()
         if not isinstance(self.estimator, str) or CLASS.fullmatch(self.estimator) is None:
             raise PluginError(f"kernel {self.name!r}: estimator is {self.estimator!r}: write 'module:Class'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleSpec(Spec):
+    """A rule of a promotion's gate.
+
+    ``check(promotion)`` returns an :class:`~pegboard.gate.rule.Outcome`: whether the rule holds, and by how much. What
+    it raises counts as a rule that does not hold.
+    """
+
+    kind: ClassVar[str] = "rule"
+    hook: ClassVar[str] = "register_rules"
+
+    check: Callable[[Promotion], Outcome]
+
+
+class Versions(Protocol):
+    """Where a served version is found: a :class:`~pegboard.registry.Registry`, or what a resolver makes."""
+
+    def resolve(self, reference: str) -> Version:
+        """Return the version that a name means now."""
+
+    def open(self, version: Version) -> Bundle:
+        """Open its bundle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolverSpec(Spec):
+    """Another place where versions have names: all that start with ``prefix``, such as ``models:/``.
+
+    ``make(registry, trusted)`` returns the :class:`Versions` there; ``registry`` is the location of Pegboard's own, and
+    bundles are refused that none of ``trusted`` has signed (``None``: any are taken).
+    """
+
+    kind: ClassVar[str] = "resolver"
+    hook: ClassVar[str] = "register_resolvers"
+
+    prefix: str
+    make: Callable[[str, Trust | None], Versions]
 
 
 @dataclass(frozen=True, kw_only=True)

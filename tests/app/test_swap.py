@@ -129,7 +129,7 @@ def test_an_alias_that_is_gone_wrong_leaves_the_old_one_serving(
     served.until(lambda: served.ask("GET", "/ready").json()["failed_reload"] is not None)
     ready = served.ask("GET", "/ready")
     assert (ready.status, ready.json()["failed_reload"]["version"]) == (200, "house-prices@live")
-    assert "holds no model 'house-prices'" in ready.json()["failed_reload"]["reason"]
+    assert "is gone: the ledger was cut off, or moved away" in ready.json()["failed_reload"]["reason"]
 
 
 def test_polling_finds_a_new_version(

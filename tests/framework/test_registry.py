@@ -168,11 +168,13 @@ def test_a_malformed_reference_is_refused_by_form(registry: Registry, tmp_path: 
 def test_promoting_moves_an_alias_and_says_so_in_the_version(registry: Registry, tmp_path: Path) -> None:
     publish(registry, tmp_path, versions=2)
 
-    assert registry.promote("house/1", "staging", "looks good").aliases == ("staging",)
-    assert registry.promote("house@staging", "champion").aliases == ("champion", "staging")
-    assert registry.promote("house", "staging").number == 2
+    assert str(registry.promote("house/1", "staging", reason="looks good")) == "house/1"
+    assert str(registry.promote("house@staging", "production")) == "house/1"
+    assert registry.resolve("house/1").aliases == ("production", "staging")
+    assert registry.promote("house", "staging").version == 2
 
-    assert [(str(v), v.aliases) for v in registry.versions()] == [("house/1", ("champion",)), ("house/2", ("staging",))]
+    aliases = [(str(v), v.aliases) for v in registry.versions()]
+    assert aliases == [("house/1", ("production",)), ("house/2", ("staging",))]
     assert [entry.reason for entry in registry.ledger.entries()] == ["", "", "looks good", "", ""]
 
 
@@ -190,6 +192,7 @@ def test_an_alias_belongs_to_one_name(registry: Registry, tmp_path: Path) -> Non
     ("reference", "alias", "message"),
     [
         ("house/1", "latest", "'latest' always means the newest version and cannot be set"),
+        ("house/1", "champion", "'champion' is what the newest gate passed for production and cannot be set"),
         ("house/9", "staging", "house has versions 1 to 1, and no 9"),
         ("house@production", "staging", "house has no alias 'production'"),
         ("hous", "staging", "holds no model 'hous'; did you mean 'house'?"),
@@ -208,15 +211,20 @@ def test_a_promotion_that_cannot_be_is_refused_and_not_written(
     assert contents(registry) == before
 
 
-def test_the_champion_is_the_version_under_that_alias_else_the_newest(registry: Registry, tmp_path: Path) -> None:
+def test_the_champion_is_what_the_newest_gate_passed_for_production_else_the_newest(
+    registry: Registry, tmp_path: Path
+) -> None:
     assert registry.champion("house") is None
     publish(registry, tmp_path, "house", 3)
     publish(registry, tmp_path, "wine", 1)
     assert registry.champion("house") == registry.resolve("house/3")
 
-    registry.promote("house/1", "champion")
+    registry.promote("house/1", "production", environment="production", gate={"passed": True, "champion": None})
+    registry.promote("house/2", "staging", environment="staging", gate={"passed": True, "champion": "house/1"})
+    refused = {"passed": False, "champion": "house/1"}
+    registry.promote("house/2", "production", environment="production", gate=refused)
 
-    assert registry.champion("house") == registry.resolve("house/1")
+    assert registry.champion("house") == registry.resolve("house@champion") == registry.resolve("house/1")
     assert registry.champion("wine") == registry.resolve("wine/1")
 
 

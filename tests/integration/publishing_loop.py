@@ -1,9 +1,11 @@
 """Publish and promote for ever in writers that are killed with SIGKILL at random moments.
 
     python publishing_loop.py REGISTRY --kills 50 --seed 1
+    python publishing_loop.py s3://bucket/registry --writers 8 --seconds 60 --seed 1 --said FILE
 
 Prints a line of JSON: how many were killed, how many of these inside ``Registry.publish``, and whether a writer
-stopped by itself (its traceback is on standard error).
+stopped by itself (its traceback is on standard error). Into the file ``--said`` goes a line for each thing that a
+writer was told to be done: the digest or the entry's nonce, and the version.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import tempfile
 import time
 import traceback
 import uuid
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -27,10 +31,13 @@ from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.ledger import Ledger
 from pegboard.registry import Registry
 from pegboard.signature import Feature, Signature
-from pegboard.store import FileStore
+from pegboard.stores.file import FileStore
 
 #: No two kills are further apart than so many undisturbed turns of the loop, nor than so many seconds.
 TURNS, SECONDS = 2, 0.1
+#: What each writer moves after publishing, and how far apart kills are when it goes by time.
+ALIASES = ("staging", "production")
+BETWEEN = (0.2, 1.0)
 
 MANIFEST = {
     "name": "house",
@@ -67,11 +74,12 @@ class TwoStepStore(FileStore):
 class Writers:
     """Forked writers, each with a byte of shared memory that is 1 while it publishes; the byte outlives the writer."""
 
-    def __init__(self, registry: Registry, number: int, scratch: Path) -> None:
-        self._registry, self._scratch = registry, scratch
+    def __init__(self, connect: Callable[[], Registry], number: int, scratch: Path, said: Path | None) -> None:
+        self._connect, self._scratch = connect, scratch
+        self._said = None if said is None else os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._inside = mmap.mmap(-1, number)
-        started = time.monotonic()
-        self._turn(0)
+        registry, started = connect(), time.monotonic()
+        self._turn(registry, 0)
         self.seconds_for_a_turn = time.monotonic() - started
         self._pids = [self._start(slot) for slot in range(number)]
 
@@ -90,20 +98,28 @@ class Writers:
 
     def _write(self, slot: int, parent: int) -> NoReturn:
         try:
+            registry = self._connect()
             while os.getppid() == parent:
-                self._turn(slot)
+                self._turn(registry, slot)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)
 
-    def _turn(self, slot: int) -> None:
+    def _turn(self, registry: Registry, slot: int) -> None:
         manifest = {**MANIFEST, "created_at": uuid.uuid4().hex}
-        directory = bundles.write(self._scratch / str(slot), manifest, FILES).directory
+        bundle = bundles.write(self._scratch / str(slot), manifest, FILES)
         self._inside[slot] = 1
-        version = self._registry.publish(directory)
+        version = registry.publish(bundle.directory)
         self._inside[slot] = 0
-        self._registry.promote(str(version), "staging")
+        self._say(bundle.digest, version)
+        alias = ALIASES[slot % len(ALIASES)]
+        entry = registry.promote(str(version), alias)
+        self._say(entry.nonce, entry)
+
+    def _say(self, what: str, version: object) -> None:
+        if self._said is not None:
+            os.write(self._said, f"{what} {version}\n".encode())
 
 
 def kill_at_random(writers: Writers, number: int, kills: int, chance: random.Random) -> list[bool | None]:
@@ -116,22 +132,43 @@ def kill_at_random(writers: Writers, number: int, kills: int, chance: random.Ran
     return outcomes + [writers.kill(slot, restart=False) for slot in range(number)]
 
 
+def kill_for(writers: Writers, number: int, seconds: float, chance: random.Random) -> list[bool | None]:
+    """Kill a writer now and then, until the time is over; stop early if one has stopped by itself."""
+    over = time.monotonic() + seconds
+    outcomes: list[bool | None] = []
+    while time.monotonic() < over and None not in outcomes:
+        time.sleep(chance.uniform(*BETWEEN))
+        outcomes.append(writers.kill(chance.randrange(number)))
+    return outcomes + [writers.kill(slot, restart=False) for slot in range(number)]
+
+
+def connect(location: str, two_steps: bool) -> Registry:
+    registry = Registry(location)
+    if two_steps:
+        registry.store = TwoStepStore(location)
+        registry.ledger = Ledger(registry.store)
+    return registry
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("registry", type=Path)
-    parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("registry")
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--writers", type=int, default=2)
     parser.add_argument("--two-steps", action="store_true")
+    parser.add_argument("--said", type=Path)
     options = parser.parse_args()
 
-    registry = Registry(options.registry)
-    if options.two_steps:
-        registry.store = TwoStepStore(options.registry)
-        registry.ledger = Ledger(registry.store)
     with tempfile.TemporaryDirectory() as scratch:
-        writers = Writers(registry, options.writers, Path(scratch))
-        outcomes = kill_at_random(writers, options.writers, options.kills, random.Random(options.seed))
+        made = partial(connect, options.registry, options.two_steps)
+        writers = Writers(made, options.writers, Path(scratch), options.said)
+        chance = random.Random(options.seed)
+        if options.seconds:
+            outcomes = kill_for(writers, options.writers, options.seconds, chance)
+        else:
+            outcomes = kill_at_random(writers, options.writers, options.kills, chance)
     report = {
         "kills": len(outcomes) - outcomes.count(None),
         "inside": outcomes.count(True),

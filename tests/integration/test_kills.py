@@ -82,7 +82,7 @@ def test_no_kill_leaves_a_broken_version_an_empty_entry_or_an_alias_that_points_
     assert orphans(root), "no kill has struck between a bundle's first file and its ledger entry"
 
     assert publish(root, tmp_path, "after") == f"house/{len(versions) + 1}"
-    assert Registry(root).promote("house", "staging").number == len(versions) + 1
+    assert Registry(root).promote("house", "staging").version == len(versions) + 1
     assert findings(root) == []
 
 

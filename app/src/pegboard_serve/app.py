@@ -12,6 +12,8 @@ from werkzeug.exceptions import HTTPException
 from pegboard.catalog import Catalog
 from pegboard.manager import load_plugins
 from pegboard.registry import Registry
+from pegboard.signing import Trust
+from pegboard.specs import Versions
 from pegboard_serve import operations, pages
 from pegboard_serve.access import JsonLog, NoLog
 from pegboard_serve.answer import Answering
@@ -31,9 +33,10 @@ def create_app(settings: Settings) -> Flask:
 
     Raises :class:`~pegboard.errors.PegboardError` if there is no such version or it cannot be trusted.
     """
-    registry, metrics, tokens = Registry(settings.registry), Metrics(), Tokens(settings.tokens)
-    kernels = Catalog(load_plugins()).kernels()
-    slot = Slot(registry, settings.model, partial(Loaded.of, registry, kernels=kernels, settings=settings), metrics)
+    catalog, metrics, tokens = Catalog(load_plugins()), Metrics(), Tokens(settings.tokens)
+    versions = _versions(settings, catalog)
+    load = partial(Loaded.of, versions, kernels=catalog.kernels(), settings=settings)
+    slot = Slot(versions, settings.model, load, metrics)
     app = Flask(__name__)
     app.extensions[EXTENSION] = Service(settings, slot, tokens, metrics, Answering(slot, tokens, metrics, settings))
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -47,6 +50,14 @@ def create_app(settings: Settings) -> Flask:
     log = JsonLog() if settings.access_log else NoLog()
     app.wsgi_app = Front(service(app).answering, app.wsgi_app, settings.trusted_hosts, log)  # type: ignore[method-assign]
     return app
+
+
+def _versions(settings: Settings, catalog: Catalog) -> Versions:
+    """Return where the served version is found: the registry, or what a plugin knows by the start of its name."""
+    trusted = Trust.of(settings.trusted_keys) if settings.trusted_keys else None
+    if (resolver := catalog.resolver(settings.model)) is not None:
+        return resolver.make(settings.registry, trusted)
+    return Registry(settings.registry, trusted, offline=True)
 
 
 def front(app: Flask) -> Front:

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from pegboard.config import load_experiment, registry_location
+from pegboard.config import load_environment, load_experiment, registry_location
+from pegboard.environments import Environment
+from pegboard.errors import ConfigError, did_you_mean
+from pegboard.registry import Registry
 from pegboard_serve.listen import listen, urls
 from pegboard_serve.settings import Settings
 from pegboard_serve.supervisor import Supervisor
@@ -50,7 +54,11 @@ def _limits(function: Any) -> Any:
 
 @click.command(context_settings={"auto_envvar_prefix": "PEGBOARD_SERVE"})
 @click.argument("model", metavar="[VERSION]", default="", envvar="PEGBOARD_MODEL")
-@click.option("--registry", help="The registry's directory.")
+@click.option("--registry", help="The registry: a directory, or s3://bucket/prefix.")
+@click.option("--env", envvar="PEGBOARD_ENV", help="Serve what this environment has, with its settings.")
+@click.option(
+    "--trusted-key", "trusted_keys", multiple=True, help="A public key's file, one of which must have signed."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")
 @click.option("--strict", is_flag=True, help="Refuse categories that training has not seen.")
@@ -59,14 +67,24 @@ def _limits(function: Any) -> Any:
 @click.option("--access-log/--no-access-log", default=True, show_default=True, help="A line of JSON for each request.")
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The experiment's file.")
 @_limits
-def serve(model: str, registry: str | None, host: str, port: int, config: Path | None, **settings: Any) -> None:
+@click.pass_context
+def serve(
+    ctx: click.Context, /, model: str, registry: str | None, env: str | None, config: Path | None, **given: Any
+) -> None:
     """Serve a published version: VERSION is name, name/7 or name@alias (default: the experiment's latest).
 
     SIGTERM ends it when every request in flight has its answer; SIGHUP makes it look for another version behind
     VERSION. Each option can be set by a variable too: PEGBOARD_SERVE_MAX_ROWS, for example.
     """
+    if env is not None:
+        if model:
+            raise click.UsageError(f"name an environment or a version: {env} serves what its alias points at")
+        environment = load_environment(env, config)
+        registry, model = registry or environment.registry, _reference(environment, registry)
+        given |= _settings_of(environment, ctx)
+    host, port = given.pop("host"), given.pop("port")
     location = registry or registry_location(config)
-    told = Settings(model=model or load_experiment(config).name, registry=location, **settings)
+    told = Settings(model=model or load_experiment(config).name, registry=location, **given)
     logging.getLogger("pegboard.serve").setLevel(logging.INFO)
     sockets = listen(host, port)
     if told.processes > 1:
@@ -75,6 +93,27 @@ def serve(model: str, registry: str | None, host: str, port: int, config: Path |
     from pegboard_serve.worker import work
 
     work(told, sockets, lambda this: _announce(str(this.slot.current.version), sockets))
+
+
+def _reference(environment: Environment, registry: str | None) -> str:
+    found = Registry(registry or environment.registry, offline=True)
+    return f"{found.name_of(environment.model)}@{environment.alias}"
+
+
+def _settings_of(environment: Environment, ctx: click.Context) -> dict[str, Any]:
+    """Return what an environment says of serving, but for what flags and variables say."""
+    where = f"[environments.{environment.name}.serving]"
+    options = {o.name: o for o in ctx.command.params if o.name not in ("model", "registry", "env", "config")}
+    settings = {"trusted_keys": environment.trusted_keys}
+    for name, value in environment.serving.items():
+        if name not in options or name in settings:
+            raise ConfigError(f"{where}: unknown setting {name!r}{did_you_mean(name, map(str, options))}")
+        try:
+            settings[name] = options[name].type_cast_value(ctx, value)
+        except (click.BadParameter, TypeError) as error:
+            raise ConfigError(f"{where}: {name}: {getattr(error, 'message', error)}") from None
+    unset = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP, None)
+    return {name: value for name, value in settings.items() if ctx.get_parameter_source(name) in unset}
 
 
 def _announce(served: str, sockets: Sequence[socket.socket]) -> None:

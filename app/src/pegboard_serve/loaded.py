@@ -12,8 +12,8 @@ from typing import Any
 from pegboard.bundle import Bundle
 from pegboard.frames import to_rows
 from pegboard.predictor import Answers, Predictor
-from pegboard.registry import Registry, Version
-from pegboard.specs import KernelSpec
+from pegboard.registry import Version
+from pegboard.specs import KernelSpec, Versions
 from pegboard_serve.rows import Row, RowReader
 from pegboard_serve.settings import Settings
 
@@ -36,9 +36,9 @@ class Loaded:
     quick: bool
 
     @classmethod
-    def of(cls, registry: Registry, version: Version, kernels: Sequence[KernelSpec], settings: Settings) -> Loaded:
+    def of(cls, versions: Versions, version: Version, kernels: Sequence[KernelSpec], settings: Settings) -> Loaded:
         """Load a version and replay it; raises :class:`~pegboard.errors.PegboardError` if it cannot be trusted."""
-        bundle = registry.open(version)
+        bundle = versions.open(version)
         signature, predictor = bundle.signature, Predictor.load(bundle, kernels)
         rows = to_rows(bundle.replay()["rows"][:TRIALS], signature)
         example = dict(zip([feature.name for feature in signature.features], rows[0], strict=True))

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 class Settings:
     """What an application serves, and the limits that it keeps to; times are in seconds, sizes in bytes.
 
-    ``model`` is ``name``, ``name/7`` or ``name@alias`` in the registry at ``registry``. ``strict`` refuses categories
-    that training has not seen. ``tokens`` names a file of hashed bearer tokens; without it everybody may predict, and
-    nobody may reload. ``trusted_hosts`` are the names in ``Host`` that are answered (empty: all). ``poll`` looks for
-    another version behind the alias every so many seconds (0: never).
+    ``model`` is ``name``, ``name/7`` or ``name@alias`` in the registry at ``registry``, or what a resolver knows.
+    A bundle is refused unless one of the public keys in the files ``trusted_keys`` has signed it (empty: no signature
+    is asked for). ``strict`` refuses categories that training has not seen. ``tokens`` names a file of hashed bearer
+    tokens; without it everybody may predict, and nobody may reload. ``trusted_hosts`` are the names in ``Host`` that
+    are answered (empty: all). ``poll`` looks for another version behind the alias every so many seconds (0: never).
     """
 
     model: str
     registry: str
+    trusted_keys: tuple[str, ...] = ()
     strict: bool = False
     tokens: str = ""
     trusted_hosts: tuple[str, ...] = ()

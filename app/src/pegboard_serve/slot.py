@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pegboard.errors import PegboardError, ReplayError
-from pegboard.registry import Registry, Version
+from pegboard.registry import Version
+from pegboard.specs import Versions
 from pegboard_serve.loaded import Loaded
 from pegboard_serve.metrics import Metrics
 
@@ -31,14 +32,14 @@ class Slot:
     A version that cannot be loaded, or does not answer as it did when it was published, leaves the old one serving.
     """
 
-    def __init__(self, registry: Registry, reference: str, load: Callable[[Version], Loaded], metrics: Metrics) -> None:
-        self._registry = registry
+    def __init__(self, versions: Versions, reference: str, load: Callable[[Version], Loaded], metrics: Metrics) -> None:
+        self._versions = versions
         self._reference = reference
         self._load = load
         self._metrics = metrics
         self._reloading = threading.Lock()
         self.failure: Failure | None = None
-        self.current = self._fill(registry.resolve(reference))
+        self.current = self._fill(versions.resolve(reference))
 
     def reload(self) -> bool:
         """Look behind the reference, and serve what is there now; return whether that is another version.
@@ -48,7 +49,7 @@ class Slot:
         with self._reloading:
             wanted = self._reference
             try:
-                version = self._registry.resolve(self._reference)
+                version = self._versions.resolve(self._reference)
                 wanted = str(version)
                 changed = version.digest != self.current.version.digest
                 if changed:

@@ -1,7 +1,8 @@
-"""``pegboard models``: what the registry holds."""
+"""``pegboard models``: what the registry holds, and where it goes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,39 +10,32 @@ from typing import Any
 import click
 
 from pegboard.bundle import Bundle
-from pegboard.cli.output import (
-    as_json,
-    config_file,
-    console,
-    figure,
-    options,
-    print_json,
-    print_leaderboard,
-    table,
-)
-from pegboard.config import registry_location
+from pegboard.cli.history import at, history
+from pegboard.cli.output import console, print_json, print_leaderboard, table
+from pegboard.cli.places import find_registry, registry_flags
+from pegboard.cli.promotion import promote, record_deploy, rollback
+from pegboard.config import experiment_name
+from pegboard.difference import differences
 from pegboard.errors import BundleError, PegboardError, RegistryError
 from pegboard.registry import Registry, Version
+from pegboard.runs.words import figure
 
 
 @click.group()
 def models() -> None:
-    """List, show, verify and import published versions."""
+    """List, show, compare, promote and roll back published versions."""
 
 
-_flags = options(config_file, click.option("--registry", help="The registry's directory."), as_json)
-
-
-def _registry(registry: str | None, config: Path | None) -> Registry:
-    return Registry(registry or registry_location(config))
+for command in (promote, rollback, history, at, record_deploy):
+    models.add_command(command)
 
 
 @models.command("list")
-@_flags
+@registry_flags
 @click.argument("name", required=False)
-def list_(name: str | None, registry: str | None, config: Path | None, as_json: bool) -> None:
+def list_(name: str | None, registry: str | None, config: Path | None, env: str | None, as_json: bool) -> None:
     """List published versions, of all names or of one."""
-    found = _registry(registry, config)
+    found = find_registry(registry, config, env)
     versions = found.versions(name)
     if name and not versions:
         found.resolve(name)  # raises, with the names nearby
@@ -76,11 +70,11 @@ def _opened(registry: Registry, version: Version) -> Bundle | None:
 
 
 @models.command()
-@_flags
+@registry_flags
 @click.argument("version")
-def show(version: str, registry: str | None, config: Path | None, as_json: bool) -> None:
+def show(version: str, registry: str | None, config: Path | None, env: str | None, as_json: bool) -> None:
     """Show one version: how it was made, on what, and how it compared. VERSION is name, name/7 or name@alias."""
-    found = _registry(registry, config)
+    found = find_registry(registry, config, env)
     resolved = found.resolve(version)
     bundle = found.open(resolved)
     if as_json:
@@ -118,11 +112,11 @@ def _facts(version: Version, manifest: Any) -> list[tuple[str, str]]:
 
 
 @models.command()
-@_flags
+@registry_flags
 @click.argument("version", required=False)
-def verify(version: str | None, registry: str | None, config: Path | None, as_json: bool) -> None:
+def verify(version: str | None, registry: str | None, config: Path | None, env: str | None, as_json: bool) -> None:
     """Check the ledger, and every file of one version or of all, against their digests; exit status 1 if any fails."""
-    found = _registry(registry, config)
+    found = find_registry(registry, config, env)
     versions = found.versions() if version is None else [found.resolve(version)]
     outcome = {str(v): _verified(found, v) for v in versions}
     if as_json:
@@ -144,17 +138,73 @@ def _verified(registry: Registry, version: Version) -> str | None:
 
 
 @models.command("import")
-@_flags
+@registry_flags
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--reason", default="", help="Why; kept in the ledger.")
-def import_(directory: Path, reason: str, registry: str | None, config: Path | None, as_json: bool) -> None:
+def import_(
+    directory: Path, reason: str, registry: str | None, config: Path | None, env: str | None, as_json: bool
+) -> None:
     """Take a bundle that was trained elsewhere into the registry, its digests checked; nothing is unpickled."""
-    found = _registry(registry, config)
+    found = find_registry(registry, config, env)
     version = found.publish(directory, reason)
     if as_json:
         print_json(_summary(version, found.open(version)))
     else:
         click.echo(f"{version}  sha256:{version.digest}")
+
+
+@models.command()
+@registry_flags
+@click.argument("before")
+@click.argument("after")
+def diff(before: str, after: str, registry: str | None, config: Path | None, env: str | None, as_json: bool) -> None:
+    """Show what differs between two versions: data, parameters, metrics, dependencies, signature.
+
+    BEFORE and AFTER are name/6 and name/7, or aliases; where it is clear whose, the numbers alone will do.
+    """
+    found = find_registry(registry, config, env)
+    old = found.resolve(_whole(before, lambda: found.name_of(experiment_name(config))))
+    new = found.resolve(_whole(after, lambda: old.name))
+    differing = differences(found.open(old), found.open(new))
+    if as_json:
+        print_json([asdict(difference) for difference in differing])
+        return
+    if not differing:
+        console().print(f"{old} and {new} do not differ")
+        return
+    shown = table("", "what", str(old), str(new))
+    for difference in differing:
+        shown.add_row(difference.section, difference.what, _brief(difference.before), _brief(difference.after))
+    console().print(shown)
+
+
+def _whole(reference: str, name: Callable[[], str]) -> str:
+    return f"{name()}/{reference}" if reference.isdecimal() else reference
+
+
+def _brief(value: Any) -> str:
+    text = "" if value is None else figure(value) if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+@models.command()
+@registry_flags
+@click.argument("version")
+@click.option("--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+              help="The file of the private key.")  # fmt: skip
+def sign(version: str, key: Path, registry: str | None, config: Path | None, env: str | None, as_json: bool) -> None:
+    """Sign a published version, its files checked first."""
+    from pegboard import signing
+
+    found = find_registry(registry, config, env)
+    resolved = found.resolve(version)
+    found.verify(resolved)
+    name, signature = signing.sign(found.open(resolved).manifest_bytes(), key)
+    new = found.sign(resolved, name, signature)
+    if as_json:
+        print_json({"version": str(resolved), "digest": resolved.digest, "key": name, "new": new})
+    else:
+        click.echo(f"{resolved}: signed by {name}" if new else f"{resolved}: {name} has signed it before")
 
 
 def _summary(version: Version, bundle: Bundle | None) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import click
 
 from pegboard.cli.main import Board
 from pegboard.cli.output import as_json, config_file, options, print_json
-from pegboard.config import load_experiment, registry_location
+from pegboard.cli.places import env_flag, environment_registry, find_registry, registry_flag
+from pegboard.config import load_environment, load_experiment
 
 _flags = options(
     click.option(
@@ -17,7 +18,8 @@ _flags = options(
         metavar="VERSION",
         help="name, name/7 or name@alias (default: the experiment's latest).",
     ),
-    click.option("--registry", help="The registry's directory."),
+    registry_flag,
+    env_flag,
     click.option(
         "--chunk",
         type=click.IntRange(min=1),
@@ -42,6 +44,7 @@ def predict(
     target: Path,
     reference: str | None,
     registry: str | None,
+    env: str | None,
     chunk: int,
     config: Path | None,
     as_json: bool,
@@ -51,11 +54,15 @@ def predict(
     Rows keep their order. Columns that the model does not know are ignored. OUT appears when it is whole.
     """
     from pegboard.predictor import Predictor
-    from pegboard.registry import Registry
     from pegboard.tables import score_file
 
-    found = Registry(registry or registry_location(config))
-    version = found.resolve(reference or load_experiment(config).name)
+    if env is None:
+        found = find_registry(registry, config, None)
+        version = found.resolve(reference or load_experiment(config).name)
+    else:
+        environment = load_environment(env, config)
+        found = environment_registry(environment, registry)
+        version = found.resolve(reference or f"{found.name_of(environment.model)}@{environment.alias}")
     predictor = Predictor.load(found.open(version), board.catalog.kernels())
     rows = score_file(predictor, source, target, chunk)
     if as_json:

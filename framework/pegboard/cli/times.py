@@ -1,0 +1,38 @@
+"""Times as people give and read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+
+class Time(click.ParamType[datetime]):
+    """A time in ISO 8601; without a zone it is this machine's local time, and a date alone is the end of that day."""
+
+    name = "time"
+
+    def convert(self, value: object, _: click.Parameter | None, __: click.Context | None) -> datetime:
+        """Return the time with its zone."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f'{text!r} is not a time: write "2026-11-17T14:05", or with a zone "2026-11-17T14:05+01:00"')
+        if len(text) == len("2026-11-17"):
+            given = given.replace(hour=23, minute=59, second=59, microsecond=999_999)
+        return given.astimezone()
+
+
+def local(at: str) -> str:
+    """Write a ledger's time in this machine's zone, to the second."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def both(when: datetime) -> str:
+    """Write a time with its zone, and in UTC."""
+    utc = when.astimezone(UTC)
+    here = when.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return here if when.utcoffset() == utc.utcoffset() else f"{here} ({utc:%Y-%m-%d %H:%M:%S} UTC)"

@@ -1,0 +1,150 @@
+"""Garbage collection: nothing that is needed goes, nothing of the ledger goes, and what goes is said to be gone."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pegboard import bundle as bundles
+from pegboard import ledger as ledgers
+from pegboard.errors import RegistryError
+from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.registry import Registry
+from pegboard.retention import Garbage, collect, find_garbage
+from pegboard.signature import Feature, Signature
+
+DAY = timedelta(days=1)
+NOW = datetime.now(UTC)
+
+
+class Clock(datetime):
+    """Stands at :attr:`time`."""
+
+    time = NOW
+
+    @classmethod
+    def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+        return cls.time
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "datetime", Clock)
+    monkeypatch.setattr(Clock, "time", NOW - 200 * DAY)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+def publish(registry: Registry, tmp_path: Path, count: int) -> None:
+    manifest = {
+        "name": "house",
+        "model": "linear",
+        "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
+        "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
+        "python": "3",
+        "plugins": [],
+        "libraries": {},
+        "metrics": {},
+        "data": {},
+    }
+    for mark in range(count):
+        files = {bundles.PIPELINE: b"p" * 1000}
+        registry.publish(bundles.write(tmp_path / str(mark), {**manifest, "mark": mark}, files).directory)
+
+
+def days_ago(days: int) -> None:
+    Clock.time = NOW - days * DAY
+
+
+def garbage(registry: Registry, days: int = 90) -> tuple[list[str], int]:
+    found = find_garbage(registry, days * DAY, NOW)
+    return [str(version) for version, _ in found.versions], len(found.orphans)
+
+
+def test_what_an_alias_has_pointed_at_within_the_window_stays(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, tmp_path, 6)
+    for days, version in ((150, 1), (120, 2), (60, 3), (30, 4)):
+        days_ago(days)
+        registry.promote(f"house/{version}", "production")
+
+    # 2 was in production when the window of 90 days began; 6 is the newest.
+    assert garbage(registry, 90) == (["house/1", "house/5"], 0)
+    assert garbage(registry, 40) == (["house/1", "house/2", "house/5"], 0)
+    assert garbage(registry, 0) == (["house/1", "house/2", "house/3", "house/5"], 0)
+    assert garbage(registry, 300) == ([], 0)
+
+
+def test_what_a_machine_serves_stays_however_old(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, tmp_path, 3)
+    registry.record_deploy(registry.resolve("house/1"), "production", ["a"])
+
+    assert garbage(registry) == (["house/2"], 0)
+
+
+def test_what_is_removed_is_gone_and_said_to_be_and_the_rest_verifies(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, tmp_path, 3)
+    kept = registry.resolve("house/1")
+    registry.promote("house/1", "production")
+    entries = {path: path.read_bytes() for path in (tmp_path / "registry" / "ledger").iterdir()}
+
+    assert list(collect(registry, find_garbage(registry, DAY, NOW), DAY, "too old")) == ["house/2"]
+
+    assert {path: path.read_bytes() for path in entries} == entries
+    assert [str(version) for version in registry.versions()] == ["house/1", "house/3"]
+    assert len(list((tmp_path / "registry" / "bundles" / "house").iterdir())) == 2
+    for version in registry.versions():
+        registry.verify(version)
+    assert registry.resolve("house/1").digest == kept.digest
+    with pytest.raises(RegistryError, match=r"the files of house/2 were removed at .*: too old"):
+        registry.resolve("house/2")
+    registry.ledger.verify()
+    assert garbage(registry, 1) == ([], 0)
+
+
+def test_a_version_that_has_come_to_be_needed_meanwhile_stays(registry: Registry, tmp_path: Path) -> None:
+    publish(registry, tmp_path, 2)
+    planned = find_garbage(registry, DAY, NOW)
+    assert [str(version) for version, _ in planned.versions] == ["house/1"]
+    registry.promote("house/1", "staging")
+
+    with pytest.raises(RegistryError, match="house/1 is needed by now, and stays"):
+        list(collect(registry, planned, DAY, ""))
+
+    registry.verify(registry.resolve("house@staging"))
+
+
+def test_a_bundle_that_was_removed_can_be_published_again_under_a_new_number(
+    registry: Registry, tmp_path: Path
+) -> None:
+    publish(registry, tmp_path, 2)
+    list(collect(registry, find_garbage(registry, DAY, NOW), DAY, ""))
+
+    assert str(registry.publish(tmp_path / "0")) == "house/3"
+    registry.verify(registry.resolve("house/3"))
+
+
+@pytest.mark.parametrize(("hours", "abandoned"), [(1, 0), (25, 1)])
+def test_an_upload_without_an_entry_goes_when_nobody_can_still_be_at_it(
+    registry: Registry, tmp_path: Path, hours: int, abandoned: int
+) -> None:
+    publish(registry, tmp_path, 1)
+    registry.store.create("bundles/house/interrupted/pipeline.joblib", b"half")
+    registry.store.create("bundles/house/interrupted/signatures/abc", b"half")
+    then = (NOW - timedelta(hours=hours)).timestamp()
+    for path in (tmp_path / "registry" / "bundles" / "house" / "interrupted").rglob("*"):
+        os.utime(path, (then, then))
+
+    found = find_garbage(registry, DAY, NOW)
+    assert found == Garbage((), ("bundles/house/interrupted",) * abandoned)
+    assert list(collect(registry, found, DAY, "")) == list(found.orphans)
+
+    assert ("interrupted" in registry.store.names("bundles/house")) is not bool(abandoned)
+    registry.verify(registry.resolve("house/1"))
+    assert len(json.loads((tmp_path / "registry" / "ledger" / "00000001.json").read_bytes())) > 0
