@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
@@ -19,9 +22,13 @@ from hypothesis import HealthCheck, settings
 from sklearn.datasets import load_iris
 
 from pegboard import SourceSpec, hookimpl
+from pegboard import bundle as bundles
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
+from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.manager import Manager, Plugin, load_plugins
+from pegboard.signature import Feature, Signature
+from pegboard.stores import aws
 
 # Machines are noisy, and a first example imports scikit-learn: time is not what these tests are about.
 # CI tries the same examples each time; new ones are found where somebody is at hand to look at them.
@@ -86,6 +93,28 @@ def train_into() -> Callable[..., None]:
 def load_flowers() -> pd.DataFrame:
     iris = load_iris(as_frame=True)
     return iris.data.assign(species=iris.target_names[iris.target])
+
+
+@pytest.fixture(scope="session")
+def write_bundle() -> Callable[..., Path]:
+    """Write a whole bundle whose pipeline is no pickle, for what never looks inside; each mark has its own digest."""
+
+    def write(directory: Path, mark: object = 1, **manifest: Any) -> Path:
+        plain: dict[str, Any] = {
+            "name": "house",
+            "model": "linear",
+            "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
+            "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
+            "python": "3",
+            "plugins": [],
+            "libraries": {},
+            "metrics": {},
+            "data": {},
+        }
+        files = {bundles.PIPELINE: b"never unpickled here", bundles.REPLAY: b"{}"}
+        return bundles.write(directory / f"bundle-{mark}", {**plain, "mark": mark, **manifest}, files).directory
+
+    return write
 
 
 @pytest.fixture(scope="session")
@@ -156,6 +185,54 @@ def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     name = f"test-{uuid.uuid4().hex}"
     boto3.client("s3").create_bucket(Bucket=name)
     return f"s3://{name}/registry"
+
+
+class Gateway:
+    """Passes bytes between clients and a server, counts what the server sends, and can cut it off."""
+
+    def __init__(self, server: str) -> None:
+        self._server = (urlsplit(server).hostname, urlsplit(server).port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.sent = 0
+        #: How many bytes the server may still send; then connections are closed, those that come later as well.
+        self.allowance = sys.maxsize
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+                threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if counted:
+                    data = data[: self.allowance]
+                    self.allowance -= len(data)
+                    self.sent += len(data)
+                target.sendall(data)
+                if self.allowance == 0:
+                    break
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def gateway(s3_server: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    gateway = Gateway(s3_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", gateway.url)
+    monkeypatch.setattr(aws, "ATTEMPTS", 1)
+    yield gateway
+    gateway.close()
 
 
 def plugin_module(**hooks: Any) -> SimpleNamespace:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pegboard import bundle as bundles
 from pegboard import ledger as ledgers
 from pegboard.errors import RegistryError
-from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.registry import Registry
 from pegboard.retention import Garbage, collect, find_garbage
-from pegboard.signature import Feature, Signature
 
+Publish = Callable[[int], None]
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
 
@@ -42,21 +41,15 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry")
 
 
-def publish(registry: Registry, tmp_path: Path, count: int) -> None:
-    manifest = {
-        "name": "house",
-        "model": "linear",
-        "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
-        "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
-        "python": "3",
-        "plugins": [],
-        "libraries": {},
-        "metrics": {},
-        "data": {},
-    }
-    for mark in range(count):
-        files = {bundles.PIPELINE: b"p" * 1000}
-        registry.publish(bundles.write(tmp_path / str(mark), {**manifest, "mark": mark}, files).directory)
+@pytest.fixture
+def publish(registry: Registry, tmp_path: Path, write_bundle: Callable[..., Path]) -> Callable[[int], None]:
+    """Publish so many versions of house."""
+
+    def publish(count: int) -> None:
+        for mark in range(count):
+            registry.publish(write_bundle(tmp_path, mark))
+
+    return publish
 
 
 def days_ago(days: int) -> None:
@@ -68,8 +61,10 @@ def garbage(registry: Registry, days: int = 90) -> tuple[list[str], int]:
     return [str(version) for version, _ in found.versions], len(found.orphans)
 
 
-def test_what_an_alias_has_pointed_at_within_the_window_stays(registry: Registry, tmp_path: Path) -> None:
-    publish(registry, tmp_path, 6)
+def test_what_an_alias_has_pointed_at_within_the_window_stays(
+    registry: Registry, tmp_path: Path, publish: Publish
+) -> None:
+    publish(6)
     for days, version in ((150, 1), (120, 2), (60, 3), (30, 4)):
         days_ago(days)
         registry.promote(f"house/{version}", "production")
@@ -81,15 +76,17 @@ def test_what_an_alias_has_pointed_at_within_the_window_stays(registry: Registry
     assert garbage(registry, 300) == ([], 0)
 
 
-def test_what_a_machine_serves_stays_however_old(registry: Registry, tmp_path: Path) -> None:
-    publish(registry, tmp_path, 3)
+def test_what_a_machine_serves_stays_however_old(registry: Registry, tmp_path: Path, publish: Publish) -> None:
+    publish(3)
     registry.record_deploy(registry.resolve("house/1"), "production", ["a"])
 
     assert garbage(registry) == (["house/2"], 0)
 
 
-def test_what_is_removed_is_gone_and_said_to_be_and_the_rest_verifies(registry: Registry, tmp_path: Path) -> None:
-    publish(registry, tmp_path, 3)
+def test_what_is_removed_is_gone_and_said_to_be_and_the_rest_verifies(
+    registry: Registry, tmp_path: Path, publish: Publish
+) -> None:
+    publish(3)
     kept = registry.resolve("house/1")
     registry.promote("house/1", "production")
     entries = {path: path.read_bytes() for path in (tmp_path / "registry" / "ledger").iterdir()}
@@ -108,8 +105,10 @@ def test_what_is_removed_is_gone_and_said_to_be_and_the_rest_verifies(registry: 
     assert garbage(registry, 1) == ([], 0)
 
 
-def test_a_version_that_has_come_to_be_needed_meanwhile_stays(registry: Registry, tmp_path: Path) -> None:
-    publish(registry, tmp_path, 2)
+def test_a_version_that_has_come_to_be_needed_meanwhile_stays(
+    registry: Registry, tmp_path: Path, publish: Publish
+) -> None:
+    publish(2)
     planned = find_garbage(registry, DAY, NOW)
     assert [str(version) for version, _ in planned.versions] == ["house/1"]
     registry.promote("house/1", "staging")
@@ -121,20 +120,20 @@ def test_a_version_that_has_come_to_be_needed_meanwhile_stays(registry: Registry
 
 
 def test_a_bundle_that_was_removed_can_be_published_again_under_a_new_number(
-    registry: Registry, tmp_path: Path
+    registry: Registry, tmp_path: Path, publish: Publish
 ) -> None:
-    publish(registry, tmp_path, 2)
+    publish(2)
     list(collect(registry, find_garbage(registry, DAY, NOW), DAY, ""))
 
-    assert str(registry.publish(tmp_path / "0")) == "house/3"
+    assert str(registry.publish(tmp_path / "bundle-0")) == "house/3"
     registry.verify(registry.resolve("house/3"))
 
 
 @pytest.mark.parametrize(("hours", "abandoned"), [(1, 0), (25, 1)])
 def test_an_upload_without_an_entry_goes_when_nobody_can_still_be_at_it(
-    registry: Registry, tmp_path: Path, hours: int, abandoned: int
+    registry: Registry, tmp_path: Path, publish: Publish, hours: int, abandoned: int
 ) -> None:
-    publish(registry, tmp_path, 1)
+    publish(1)
     registry.store.create("bundles/house/interrupted/pipeline.joblib", b"half")
     registry.store.create("bundles/house/interrupted/signatures/abc", b"half")
     then = (NOW - timedelta(hours=hours)).timestamp()

@@ -15,7 +15,7 @@ from pegboard.cli.places import env_flag, environment_registry, find_registry, r
 from pegboard.config import load_environment
 from pegboard.environments import Environment
 from pegboard.errors import RegistryError
-from pegboard.ledger import CHAMPION, Entry
+from pegboard.ledger import CHAMPION, PRODUCTION, Entry
 from pegboard.registry import Registry, Version
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def promote(
     if as_json:
         print_json({"promoted": True, "entry": asdict(entry), "gate": report.to_dict()})
         return
-    champion = f", and {entry.name}@{CHAMPION}" if to == "production" and report.passed else ""
-    console().print(f"{entry.name}@{entry.alias}{champion} is {entry}  (ledger entry {entry.number})", style="bold")
+    champion = ", the champion" if to == PRODUCTION and report.passed else ""
+    console().print(f"{entry.name}@{entry.alias} is {entry}{champion}  (ledger entry {entry.number})", style="bold")
 
 
 def _promotion(
