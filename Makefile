@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 5000
 
-# How long `make soak` lasts.
+# How long `make soak` and `make chaos` last.
 SECONDS ?= 600
 
 BIN     := $(VENV)/bin
@@ -14,7 +14,7 @@ MORE    := -e ./plugins/pegboard-mlflow
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint docs browser fuzz clients soak bench lock clean help
+.PHONY: run test lint docs browser fuzz clients soak chaos bench lock clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -47,6 +47,9 @@ clients: $(VENV)/.ready-to-develop ## Triton's and MLflow's own clients against 
 
 soak: $(VENV)/.ready-to-develop ## mixed load with bad requests among it, for SECONDS=600
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)
+
+chaos: $(VENV)/.ready-to-develop ## eight writers at once, killed now and then, over both stores, for SECONDS=600 each
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/integration/test_chaos.py
 
 bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
 	$(PYTHON) benchmarks/serving/run.py

@@ -97,14 +97,20 @@ class Manager:
                 continue
             yield from ((plugin, spec) for spec in given)
 
-    def notify(self, event: str, **payload: Any) -> None:
-        """Tell every observer of ``event``; one that raises is logged by name and changes nothing."""
+    def notify(self, event: str, **payload: Any) -> bool:
+        """Tell every observer of ``event``; one that raises is logged by name and changes nothing.
+
+        Returns whether none has raised.
+        """
+        taken = True
         for plugin, call in self._calls(event, payload):
             try:
                 call()
             except (Exception, SystemExit) as error:
+                taken = False
                 logger.warning("plugin %s failed in %s: %s", plugin, event, _reason(error))
                 logger.debug("the traceback:", exc_info=error)
+        return taken
 
     def _calls(self, hook: str, payload: Mapping[str, Any]) -> Iterator[tuple[Plugin, Callable[[], Any]]]:
         implementations = getattr(self._pm.hook, hook).get_hookimpls()

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pegboard.registry import Registry
+
 Command = Callable[..., Any]
 QUICK = ("--source", "house-prices", "--model", "linear-regression", "--folds", "2")
 #: Says where it is when it is asked for its table, and then waits to be ended.
@@ -28,6 +30,21 @@ def register_sources():
     return [SourceSpec(name="waits", task="regression", target="y", load=load)]
 """
 HEAVY = ("pandas", "sklearn", "matplotlib", "jinja2", "great_expectations")
+
+TRACKER = """
+import os
+from pegboard import hookimpl
+
+@hookimpl
+def after_run(run):
+    print("told of", run.number, run.status)
+    if "AWAY" in os.environ and run.number == 2:
+        raise ConnectionError("away")
+
+@hookimpl
+def after_promote(entry):
+    print(f"told of {entry.alias}: {entry}")
+"""
 
 
 def listed(pegboard: Command, *filters: str) -> list[dict[str, Any]]:
@@ -132,8 +149,7 @@ def test_a_report_is_written_for_a_run_of_any_end(trained: Command, tmp_path: Pa
 
 
 def test_trackers_are_told_again(trained: Command, tmp_path: Path) -> None:
-    tracker = 'from pegboard import hookimpl\n@hookimpl\ndef after_run(run): print("told of", run.number, run.status)\n'
-    (tmp_path / "tracker.py").write_text(tracker)
+    (tmp_path / "tracker.py").write_text(TRACKER)
     (tmp_path / "tracker-1.dist-info").mkdir()
     (tmp_path / "tracker-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: tracker\nVersion: 1\n")
     (tmp_path / "tracker-1.dist-info" / "entry_points.txt").write_text("[pegboard]\ntracker = tracker\n")
@@ -144,10 +160,19 @@ def test_trackers_are_told_again(trained: Command, tmp_path: Path) -> None:
     assert done.stdout.splitlines() == [
         "told of 1 published",
         "told of 2 failed",
-        "told the plugins of 2 runs; left out, being unfinished or damaged: 3",
+        "told the plugins of 2 runs and 0 promotions; left out, being unfinished or damaged: 3",
     ]
     done = trained("runs", "sync", "2", PYTHONPATH=str(tmp_path))
-    assert done.stdout.splitlines() == ["told of 2 failed", "told the plugins of 1 run"]
+    assert done.stdout.splitlines() == ["told of 2 failed", "told the plugins of 1 run and 0 promotions"]
+
+    Registry(tmp_path / "registry").promote("house-prices/1", "staging")
+    lost = trained("runs", "sync", status=1, PYTHONPATH=str(tmp_path), AWAY="1")
+    assert lost.stdout.splitlines()[2:] == [
+        "told of staging: house-prices/1",
+        "told the plugins of 2 runs and 1 promotion; left out, being unfinished or damaged: 3",
+    ]
+    assert "plugin tracker (tracker 1) failed in after_run: ConnectionError: away" in lost.stderr
+    assert "a plugin could not take everything: see above, and run `pegboard runs sync` again later" in lost.stderr
 
 
 @pytest.mark.parametrize(

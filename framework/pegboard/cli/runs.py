@@ -14,7 +14,7 @@ import click
 from pegboard.cli.main import Board
 from pegboard.cli.output import console, print_json, print_leaderboard, print_report, table
 from pegboard.cli.places import find_registry, registry_flags
-from pegboard.errors import ConfigError
+from pegboard.errors import ConfigError, PluginError
 from pegboard.report import Finding, ValidationReport
 from pegboard.runs import comparison
 from pegboard.runs.record import STATUSES, RunRecord, Runs
@@ -284,16 +284,23 @@ def sync(
     env: str | None,
     as_json: bool,
 ) -> None:
-    """Tell trackers again of runs that have ended, all or those named; a tracker skips what it knows already."""
+    """Tell trackers again of runs that have ended, all or those named; a tracker skips what it knows already.
+
+    With all runs, it tells of where the aliases point, too. Exit status 1 if a tracker could not take something.
+    """
     found = find_registry(registry, config, env)
     kept = Runs(found.store)
     records = [kept.get(number) for number in sorted(set(numbers))] if numbers else list(kept.list())[::-1]
     told = [run for run in records if run.status not in ("unfinished", "damaged")]
-    for run in told:
-        board.manager.notify("after_run", run=run, registry=found)
+    taken = [board.manager.notify("after_run", run=run, registry=found) for run in told]
+    moved = {} if numbers else {entry.number: entry for entry in found.ledger.state().moved.values()}
+    taken += [board.manager.notify("after_promote", entry=moved[n], registry=found) for n in sorted(moved)]
     left = [run.number for run in records if run not in told]
     if as_json:
-        print_json({"told": [run.number for run in told], "left_out": left})
-        return
-    also = f"; left out, being unfinished or damaged: {', '.join(map(str, left))}" if left else ""
-    click.echo(f"told the plugins of {len(told)} run{'s' * (len(told) != 1)}{also}")
+        print_json({"told": [run.number for run in told], "left_out": left, "promotions": sorted(moved)})
+    else:
+        also = f"; left out, being unfinished or damaged: {', '.join(map(str, left))}" if left else ""
+        count = f"{len(told)} run{'s' * (len(told) != 1)} and {len(moved)} promotion{'s' * (len(moved) != 1)}"
+        click.echo(f"told the plugins of {count}{also}")
+    if not all(taken):
+        raise PluginError("a plugin could not take everything: see above, and run `pegboard runs sync` again later")

@@ -1,0 +1,1 @@
+"""Runs, versions and aliases of Pegboard in an MLflow server."""
