@@ -121,6 +121,8 @@ class Registry:
 
     def sign(self, version: Version, key: str, signature: bytes) -> bool:
         """Lay a signature beside a version's manifest; return ``False`` if that key has signed it already."""
+        if key in self.signatures(version):
+            return False
         return self.store.create(f"{version.prefix}/{bundles.SIGNATURES}/{key}", signature)
 
     def publish(self, directory: Path, reason: str = "") -> Version:

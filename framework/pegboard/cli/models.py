@@ -76,14 +76,14 @@ def show(version: str, registry: str | None, config: Path | None, env: str | Non
     """Show one version: how it was made, on what, and how it compared. VERSION is name, name/7 or name@alias."""
     found = find_registry(registry, config, env)
     resolved = found.resolve(version)
-    bundle = found.open(resolved)
+    bundle, signatures = found.open(resolved), found.signatures(resolved)
     if as_json:
-        print_json({**_summary(resolved, bundle), "manifest": bundle.manifest})
+        print_json({**_summary(resolved, bundle), "signatures": list(signatures), "manifest": bundle.manifest})
         return
     out, manifest = console(), bundle.manifest
     facts = table("", "", title=str(resolved))
     facts.show_header = False
-    for label, text in _facts(resolved, manifest):
+    for label, text in [*_facts(resolved, manifest), ("signed by", ", ".join(signatures) or "nobody")]:
         facts.add_row(label, text)
     out.print(facts)
     print_leaderboard(bundle.leaderboard, out, bundle.model)

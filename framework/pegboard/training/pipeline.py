@@ -17,6 +17,7 @@ from pegboard.registry import Registry, Version
 from pegboard.report import ValidationReport
 from pegboard.runs.recorder import Recorder
 from pegboard.signature import Signature
+from pegboard.signing import load_private
 from pegboard.specs import ScorerSpec, SourceSpec
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
@@ -76,7 +77,10 @@ def run(experiment: Experiment, manager: Manager, catalog: Catalog, listener: Li
     Raises :class:`~pegboard.errors.PegboardError`; nothing is published then. Names that are wrong are no run yet.
     """
     plan, registry = make_plan(experiment, catalog), Registry(experiment.registry)
-    # Writes the run's first mark, so a registry that cannot be written shows now, and not after hours of fitting.
+    # Now, and not when hours of fitting are to be published.
+    registry.store.check_writable()
+    if experiment.signing_key:
+        load_private(experiment.signing_key)
     with Recorder(experiment, registry, manager) as recorder:
         return _run(plan, registry, _Announcer(experiment.name, manager, listener or Listener(), recorder))
 
