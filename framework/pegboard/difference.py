@@ -30,9 +30,9 @@ def _sections(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     libraries, plugins = manifest["libraries"], manifest["plugins"]
     commit = manifest.get("git") or {}
     return {
-        "model": {"model": manifest["model"], **dict(_flat(experiment))},
-        "data": dict(_flat(manifest["data"])),
-        "metrics": dict(_flat(manifest["metrics"])),
+        "model": {"model": manifest["model"], **dict(flat(experiment))},
+        "data": dict(flat(manifest["data"])),
+        "metrics": dict(flat(manifest["metrics"])),
         "candidates": {c["name"]: c.get("mean", c["error"]) for c in board["candidates"]},
         "signature": dict(_columns(signature)),
         "dependencies": {
@@ -47,14 +47,15 @@ def _sections(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _columns(signature: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield a line for each property of each column, and for what is said of the table as a whole."""
     for feature in signature["features"]:
-        yield from _flat({k: v for k, v in feature.items() if k != "name"}, f"{feature['name']}.")
-    yield from _flat({k: v for k, v in signature.items() if k != "features"})
+        yield from flat({k: v for k, v in feature.items() if k != "name"}, f"{feature['name']}.")
+    yield from flat({k: v for k, v in signature.items() if k != "features"})
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a table's values by their names, those of the tables inside it by ``outer.inner``."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -76,7 +76,7 @@ def records(train_into: Callable[..., None], tmp_path_factory: pytest.TempPathFa
 def ends(record: RunRecord) -> dict[str, RunRecord]:
     error = {"stage": "compare", "type": "TrainingError", "message": "no candidate finished: <script>"}
     failed = replace(record, status="failed", error=error, version="", digest="", model="", evaluation=None)
-    begun = {"number": 7, "name": "n", "started_at": record.started_at, "actor": "ann"}
+    begun = {"number": 7, "name": "n", "started_at": record.started_at, "actor": "ops"}
     return {
         "published": record,
         "failed": failed,
@@ -212,6 +212,6 @@ def test_a_drawing_takes_any_text_as_it_is() -> None:
 
 def test_reports_of_a_store_can_be_read_back(records: dict[str, RunRecord], tmp_path: Path) -> None:
     store = open_store(tmp_path)
-    begun = Runs(store).start("iris", actor="ann", experiment={}, environment={})
+    begun = Runs(store).start("iris", actor="ops", experiment={}, environment={})
     Runs(store).finish(replace(records["iris"], number=begun.number))
     assert Runs(store).get(1) == replace(records["iris"], number=1)

@@ -49,7 +49,7 @@ def recorded(registry: Path, number: int = 1) -> RunRecord:
 
 
 def begin(store: Store, name: str = "lines") -> RunRecord:
-    return Runs(store).start(name, actor="ann", experiment={"name": name}, environment={"python": "3.11"})
+    return Runs(store).start(name, actor="ops", experiment={"name": name}, environment={"python": "3.11"})
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -221,7 +221,7 @@ def test_runs_are_numbered_once_by_any_number_of_writers(store: Store) -> None:
 def test_a_run_is_unfinished_until_it_is_finished_and_then_for_good(store: Store) -> None:
     begun = begin(store)
     assert Runs(store).get(1) == begun
-    assert (begun.status, begun.actor, begun.finished_at) == ("unfinished", "ann", "")
+    assert (begun.status, begun.actor, begun.finished_at) == ("unfinished", "ops", "")
     ended = replace(begun, status="failed", finished_at="2026-11-23T20:00:00.000+00:00")
     Runs(store).finish(ended)
     assert Runs(store).get(1) == ended

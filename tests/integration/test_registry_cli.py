@@ -26,7 +26,7 @@ def house(tmp_path: Path, write_bundle: Callable[..., Path], monkeypatch: pytest
     """Four versions of house; production had 1 from 10:00, 2 from 14:00, 3 from 15:00, and 2 again from 16:00 UTC."""
     registry = Registry(tmp_path / "registry")
     monkeypatch.setattr("pegboard.ledger._not_before", lambda chain: at(len(chain.entries) + 1))
-    monkeypatch.setenv("PEGBOARD_ACTOR", "ada")
+    monkeypatch.setenv("PEGBOARD_ACTOR", "ops")
     for mark in (1, 2):
         registry.publish(write_bundle(tmp_path, mark))
     registry.promote("house/1", "production", environment="production", gate=PASSED, reason="first")
@@ -78,10 +78,10 @@ def test_history_says_who_did_what_and_why_and_what_the_gate_said(pegboard: Comm
     lines = pegboard("models", "history", "house", "--alias", "production", TZ="UTC").stdout.splitlines()
     rows = [" ".join(line.split()) for line in lines if "promoted" in line or "rolled-back" in line]
     assert rows == [
-        "3 2026-11-17 10:00:00 promoted house/1 production ada passed first",
-        "5 2026-11-17 14:00:00 promoted house/2 production ada passed",
-        "6 2026-11-17 15:00:00 promoted house/3 production ada none by hand",
-        "7 2026-11-17 16:00:00 rolled-back house/2 production ada odd prices",
+        "3 2026-11-17 10:00:00 promoted house/1 production ops passed first",
+        "5 2026-11-17 14:00:00 promoted house/2 production ops passed",
+        "6 2026-11-17 15:00:00 promoted house/3 production ops none by hand",
+        "7 2026-11-17 16:00:00 rolled-back house/2 production ops odd prices",
     ]
     assert len(json.loads(pegboard("models", "history", "--json").stdout)) == 7
     since = json.loads(pegboard("models", "history", "--since", "2026-11-17T14:00Z", "--json").stdout)
@@ -144,7 +144,7 @@ def test_tampering_and_truncation_show(house: Registry, pegboard: Command, tmp_p
     pegboard("ledger", "verify")
     assert "was cut off or rewritten" in pegboard("ledger", "verify", "--head", said["head"], status=1).stderr
     entry = ledger / "00000005.json"
-    entry.write_bytes(entry.read_bytes().replace(b'"ada"', b'"eve"'))
+    entry.write_bytes(entry.read_bytes().replace(b'"ops"', b'"dev"'))
     assert "ledger entry 5 was changed after 6 was written" in pegboard("ledger", "verify", status=1).stderr
 
 

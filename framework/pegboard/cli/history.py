@@ -11,7 +11,7 @@ import click
 
 from pegboard.cli.output import console, print_json, table
 from pegboard.cli.places import find_registry, registry_flags
-from pegboard.cli.times import Time, both, local
+from pegboard.cli.times import Since, Time, both, local
 from pegboard.ledger import Entry, State
 from pegboard.registry import Registry
 
@@ -20,7 +20,7 @@ from pegboard.registry import Registry
 @registry_flags
 @click.argument("name", required=False)
 @click.option("--alias", help="Only what has moved this alias, or was deployed in this environment.")
-@click.option("--since", type=Time(), help="Only what has happened since.")
+@click.option("--since", type=Since(), help="Only what has happened since: 12h, 7d, 2w, or a date such as 2026-11-01.")
 def history(
     name: str | None, alias: str | None, since: datetime | None,
     registry: str | None, config: Path | None, env: str | None, as_json: bool,

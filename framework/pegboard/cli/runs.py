@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,32 +13,12 @@ import click
 from pegboard.cli.main import Board
 from pegboard.cli.output import console, print_json, print_leaderboard, print_report, table
 from pegboard.cli.places import find_registry, registry_flags
+from pegboard.cli.times import Since
 from pegboard.errors import ConfigError, PluginError
 from pegboard.report import Finding, ValidationReport
 from pegboard.runs import comparison
 from pegboard.runs.record import STATUSES, RunRecord, Runs
 from pegboard.runs.words import figure, seconds
-
-#: What ``--since`` counts in, in hours.
-_HOURS = {"h": 1, "d": 24, "w": 24 * 7}
-
-
-class Since(click.ParamType[datetime]):
-    """A span back from now (``12h``, ``7d``, ``2w``), or a time in ISO 8601; a date alone is the day's beginning."""
-
-    name = "since"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time with its zone; without one it is this machine's local time."""
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        try:
-            if span := re.fullmatch(r"([0-9]{1,6})([hdw])", text):
-                return datetime.now(UTC) - timedelta(hours=int(span[1]) * _HOURS[span[2]])
-            return datetime.fromisoformat(text).astimezone()
-        except (ValueError, OverflowError):
-            self.fail(f"{text!r} is neither a span (12h, 7d, 2w) nor a time (2026-11-01, 2026-11-01T14:05)", param, ctx)
 
 
 @click.group()

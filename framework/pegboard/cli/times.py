@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 import click
+
+#: What ``--since`` counts in, in hours.
+_HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 
 class Time(click.ParamType[datetime]):
@@ -24,6 +28,24 @@ class Time(click.ParamType[datetime]):
         if len(text) == len("2026-11-17"):
             given = given.replace(hour=23, minute=59, second=59, microsecond=999_999)
         return given.astimezone()
+
+
+class Since(click.ParamType[datetime]):
+    """A span back from now (``12h``, ``7d``, ``2w``), or a time in ISO 8601; a date alone is the day's beginning."""
+
+    name = "since"
+
+    def convert(self, value: object, _: click.Parameter | None, __: click.Context | None) -> datetime:
+        """Return the time with its zone; without one it is this machine's local time."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        try:
+            if span := re.fullmatch(r"([0-9]{1,6})([hdw])", text):
+                return datetime.now(UTC) - timedelta(hours=int(span[1]) * _HOURS[span[2]])
+            return datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{text!r} is neither a span (12h, 7d, 2w) nor a time (2026-11-01, 2026-11-01T14:05)")
 
 
 def local(at: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from pegboard.difference import flat
 from pegboard.runs.record import RunRecord
 
 #: The settings that, with the data, say which rows are in which fold.
@@ -94,14 +95,14 @@ def _sections(run: RunRecord, candidates: Collection[str]) -> dict[str, dict[str
     data, environment, evaluation = run.data or {}, run.environment, run.evaluation or {}
     plugins = {p["distribution"]: p["version"] for p in environment.get("plugins", ()) if p["distribution"]}
     return {
-        "experiment": dict(_flat(run.experiment)),
+        "experiment": dict(flat(run.experiment)),
         "data": {key: data.get(key) for key in ("fingerprint", "rows", "origin")},
         "columns": {name: _column(column) for name, column in data.get("schema", {}).items()},
-        "parameters": dict(_flat({name: p for name, p in run.parameters.items() if name in candidates})),
+        "parameters": dict(flat({name: p for name, p in run.parameters.items() if name in candidates})),
         "libraries": {"python": environment.get("python"), **environment.get("libraries", {}), **plugins},
         "machine": {
             **{key: environment.get(key) for key in ("hostname", "platform")},
-            **dict(_flat({"git": environment.get("git") or {}})),
+            **dict(flat({"git": environment.get("git") or {}})),
         },
         "outcome": {
             "status": run.status,
@@ -116,11 +117,3 @@ def _sections(run: RunRecord, candidates: Collection[str]) -> dict[str, dict[str
 
 def _column(column: Mapping[str, Any]) -> str:
     return f"{column['role'] or 'unused'}, {column['kind']}, {column['missing']:,} missing"
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
