@@ -136,10 +136,13 @@ def experiment_name(path: Path | None = None) -> str:
     return str(settings.get("name", settings.get("source", "")))
 
 
-def load_environment(name: str, path: Path | None = None, environ: Mapping[str, str] | None = None) -> Environment:
+def load_environment(
+    name: str, path: Path | None = None, environ: Mapping[str, str] | None = None, *, registry: str | None = None
+) -> Environment:
     """Return the environment of that name: what ``[environments.NAME]`` says, the rest as for everybody.
 
-    ``staging`` and ``production`` exist without being written down. Raises :class:`~pegboard.errors.ConfigError`.
+    ``staging`` and ``production`` exist without being written down. ``registry`` is where versions are unless the
+    environment's table says otherwise (default: the experiment's). Raises :class:`~pegboard.errors.ConfigError`.
     """
     file, tables = _tables(path)
     written = tables.get("environments", {})
@@ -149,9 +152,8 @@ def load_environment(name: str, path: Path | None = None, environ: Mapping[str, 
     where = f"{file}: [environments.{name}]"
     if not isinstance(written.get(name, {}), dict):
         raise ConfigError(f"{where} must be a table")
-    made = make_environment(
-        name, written.get(name, {}), where, registry=registry_location(path, environ), model=experiment_name(path)
-    )
+    location = registry or registry_location(path, environ)
+    made = make_environment(name, written.get(name, {}), where, registry=location, model=experiment_name(path))
     if made.after and made.after not in known:
         raise ConfigError(f"{where}: after is {made.after!r}{did_you_mean(made.after, known) or _known(tuple(known))}")
     return made

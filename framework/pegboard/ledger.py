@@ -28,6 +28,8 @@ PRODUCTION = "production"
 #: The fields of an entry that are integers, and those that are tables; the others are texts.
 NUMBERS = frozenset({"number", "version", "format"})
 TABLES = frozenset({"gate", "deployment"})
+#: Fewer digits of a hash could be another entry's by chance.
+LEAST_DIGITS = 8
 #: A writer that loses this many races in a row gives up; each loss means that another writer has won.
 MOST_ATTEMPTS = 1000
 
@@ -62,6 +64,14 @@ class Entry:
     deployment: Mapping[str, Any] = field(default_factory=dict)
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
     format: int = FORMAT
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The aliases that it points at its version: what passed the gate for production is the champion too."""
+        if self.action not in ("promoted", "rolled-back"):
+            return ()
+        crowned = self.environment == PRODUCTION and self.gate.get("passed") is True
+        return (self.alias, CHAMPION) if crowned else (self.alias,)
 
     def to_bytes(self) -> bytes:
         """Return the bytes that are stored and hashed."""
@@ -115,9 +125,8 @@ class State:
         elif entry.action == "deployed":
             self.machines |= {(entry.environment, host): entry for host in entry.deployment.get("hosts", ())}
         else:
-            self._point(entry, entry.alias)
-            if entry.environment == PRODUCTION and entry.gate.get("passed") is True:
-                self._point(entry, CHAMPION)
+            for alias in entry.aliases:
+                self._point(entry, alias)
 
     def _point(self, entry: Entry, alias: str) -> None:
         trail = self.trails.setdefault((entry.name, alias), [])
@@ -181,12 +190,14 @@ class Ledger:
     def verify(self, head: str = "") -> Chain:
         """Read every entry anew and check it; with ``head``, that the entry with that SHA-256 is still there.
 
-        ``head`` is the SHA-256 of what once was the last entry, or at least 8 digits of it. Whoever has noted it
+        ``head`` is the SHA-256 of what once was the last entry, or its first digits. Whoever has noted it
         outside sees here that entries behind it were cut off or rewritten.
         """
+        if head and len(head) < LEAST_DIGITS:
+            raise RegistryError(f"{head!r} is no hash of an entry: give its 64 digits, or the first {LEAST_DIGITS}")
         chain = self._follow(Chain(), fresh=True)
         replay(chain.entries)
-        if head and (len(head) < 8 or not any(known.startswith(head) for known in chain.hashes)):
+        if head and not any(known.startswith(head) for known in chain.hashes):
             raise RegistryError(
                 f"{self._store}: none of the {len(chain.entries)} ledger entries has the hash {head}: what stood "
                 "there was cut off or rewritten; compare with a copy of the ledger"

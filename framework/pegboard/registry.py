@@ -91,7 +91,7 @@ class Registry:
         names = sorted(self.ledger.state().published)
         if experiment in names:
             return experiment
-        if len(names) == 1:
+        if not experiment and len(names) == 1:
             return names[0]
         holds = f"holds {', '.join(names)}: name one of them" if names else "holds none; `pegboard train` publishes one"
         raise RegistryError(f"which model? {self.store} {holds}")
@@ -206,9 +206,11 @@ class Registry:
         The version's files are checked first. Going back twice goes back two steps.
         """
         check_alias(alias)
+        self.resolve(f"{name}@{alias}")  # raises, with the names nearby
 
         def target(state: State) -> Version:
-            return _version(state.published[name][way_back(state, name, alias, to) - 1], state)
+            number = way_back(state, name, alias, to)
+            return _version(state.published[name][number - 1], state)
 
         self.verify(target(self.ledger.state()))
         return self.ledger.append(
@@ -220,8 +222,8 @@ class Registry:
         self, version: Version, environment: str, hosts: Sequence[str], image: str = "", reason: str = ""
     ) -> Entry:
         """Write down that these hosts of an environment serve a version, from an image with that digest."""
-        if not hosts:
-            raise RegistryError("a deployment has hosts: name at least one")
+        if not hosts or not all(host.strip() for host in hosts):
+            raise RegistryError("a deployment has hosts: name at least one, and none by an empty name")
         about, deployment = _about(version), {"hosts": list(hosts), "image": image}
         return self.ledger.append(
             lambda _: {**about, "action": "deployed", "environment": environment,

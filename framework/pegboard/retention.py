@@ -109,7 +109,8 @@ def _keys(registry: Registry, prefix: str) -> list[str]:
 
 
 def _abandoned(registry: Registry, prefix: str, now: datetime) -> bool:
-    return all(now - registry.store.modified(key) > UPLOAD for key in _keys(registry, prefix))
+    keys = _keys(registry, prefix)  # a directory without any is all that a first write on a full disk leaves
+    return bool(keys) and all(now - registry.store.modified(key) > UPLOAD for key in keys)
 
 
 def _remove(registry: Registry, prefix: str) -> None:

@@ -172,6 +172,7 @@ def sleepy(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment in which ``sleeper`` can be served: a model that takes as many seconds as a row says."""
     location = tmp_path_factory.mktemp("sleepy") / "registry"
     environment = {"PYTHONPATH": str(HERE), "PEGBOARD_REGISTRY": str(location), "PEGBOARD_MODEL": "sleeper"}
+    environment["PEGBOARD_UNPICKLE"] = "sleeper:Sleeper"
     command = [sys.executable, "-c", "import sleeper, sys; sleeper.publish(sys.argv[1])", str(location)]
     subprocess.run(command, env=os.environ | environment, check=True, timeout=served.PATIENCE)
     return environment

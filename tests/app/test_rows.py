@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -47,7 +48,8 @@ GOOD = st.fixed_dictionaries(
         "garden": st.none() | st.booleans(),
         "zone": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
     },
-    optional={"Id": VALUES},
+    # Half a surrogate pair in a key is read the slow way: what is fast takes UTF-8 alone.
+    optional={"Id": VALUES.filter(lambda value: not (isinstance(value, str) and re.search("[\ud800-\udfff]", value)))},
 )
 
 

@@ -204,7 +204,9 @@ def test_a_head_that_was_noted_shows_that_entries_were_cut_off_or_rewritten(tmp_
     assert len(ledger.verify().entries) == 2, "a chain alone does not show what was cut off"
     with pytest.raises(RegistryError, match="ledger entry 3 is gone: the ledger was cut off, or moved away"):
         ledger.entries()
-    for head in (heads[3], heads[3][:7], "0" * 64):
+    with pytest.raises(RegistryError, match="is no hash of an entry: give its 64 digits, or the first 8"):
+        ledger.verify(heads[1][:7])
+    for head in (heads[3], heads[3][:8], "0" * 64):
         with pytest.raises(RegistryError, match=f"none of the 2 ledger entries has the hash {head}"):
             ledger.verify(head)
     append(Ledger(FileStore(tmp_path)), "published", 3)

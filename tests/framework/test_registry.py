@@ -310,3 +310,19 @@ def test_a_ledger_entry_that_does_not_fit_its_bundle_is_refused(
     entry = registry.ledger.append(lambda _: fields | changes)
 
     assert message in refusal(lambda: registry.verify(registry.resolve(entry.name)), error)
+
+
+def test_a_gate_that_compared_with_what_is_no_longer_the_champion_has_to_be_asked_again(
+    registry: Registry, tmp_path: Path
+) -> None:
+    publish(registry, tmp_path, versions=2)
+    gate = {"passed": True, "champion": None}
+    registry.promote("house/1", "production", environment="production", gate=gate)
+    before = contents(registry)
+
+    message = refusal(lambda: registry.promote("house/2", "production", environment="production", gate=gate))
+
+    assert message == ("house/1 has become the champion since the gate compared with none: run the gate again")
+    assert contents(registry) == before
+    registry.promote("house/2", "production", environment="production", gate={**gate, "champion": "house/1"})
+    assert str(registry.champion("house")) == "house/2"

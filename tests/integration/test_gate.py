@@ -84,7 +84,7 @@ def test_from_staging_to_production_to_a_challenger_that_is_refused_and_forced(
 
     operator("promote", "house-prices/1", "--to", "staging")
     done = operator("promote", "house-prices/1", "--to", "production", "--reason", "the first")
-    assert "house-prices@production, and house-prices@champion is house-prices/1" in done.stdout
+    assert "house-prices@production is house-prices/1, the champion" in done.stdout
     assert aliases(tmp_path) == {"staging": 1, "production": 1, "champion": 1}
     last = promoted(tmp_path)[-1]
     assert (last.environment, last.reason, last.gate["passed"]) == ("production", "the first", True)

@@ -78,8 +78,8 @@ def test_history_says_who_did_what_and_why_and_what_the_gate_said(pegboard: Comm
     lines = pegboard("models", "history", "house", "--alias", "production", TZ="UTC").stdout.splitlines()
     rows = [" ".join(line.split()) for line in lines if "promoted" in line or "rolled-back" in line]
     assert rows == [
-        "3 2026-11-17 10:00:00 promoted house/1 production ops passed first",
-        "5 2026-11-17 14:00:00 promoted house/2 production ops passed",
+        "3 2026-11-17 10:00:00 promoted house/1 production, champion ops passed first",
+        "5 2026-11-17 14:00:00 promoted house/2 production, champion ops passed",
         "6 2026-11-17 15:00:00 promoted house/3 production ops none by hand",
         "7 2026-11-17 16:00:00 rolled-back house/2 production ops odd prices",
     ]

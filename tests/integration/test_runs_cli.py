@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,15 @@ def ended(directory: Path, end: signal.Signals) -> int:
     command = [sys.executable, "-m", "pegboard", "train", "--source", "waits", "--registry", "registry"]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")}
     environ = {**ours, "PYTHONPATH": str(directory)}
+    # Whoever runs the tests in the background has them ignore SIGINT, and children inherit that.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        command, cwd=directory, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=directory,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed,  # noqa: PLW1509 - no thread runs here
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"loading\n"

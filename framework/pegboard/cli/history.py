@@ -12,6 +12,7 @@ import click
 from pegboard.cli.output import console, print_json, table
 from pegboard.cli.places import find_registry, registry_flags
 from pegboard.cli.times import Since, Time, both, local
+from pegboard.errors import RegistryError
 from pegboard.ledger import Entry, State
 from pegboard.registry import Registry
 
@@ -34,11 +35,14 @@ def history(
         (entry, digest)
         for entry, digest in zip(chain.entries, chain.hashes, strict=True)
         if name in (None, entry.name)
-        and (alias is None or alias in (entry.alias, entry.environment))
+        and (alias is None or alias in (*entry.aliases, entry.environment))
         and (since is None or datetime.fromisoformat(entry.at) >= since)
     ]
     if as_json:
         print_json([{**asdict(entry), "hash": digest} for entry, digest in chosen])
+        return
+    if not chosen:
+        console().print("nothing has happened" + " that is like that" * (len(chain.entries) > 0))
         return
     shown = table("entry", "when", "what", "version", "where", "who", "gate", "why", right=("entry",))
     for entry, _ in chosen:
@@ -51,7 +55,7 @@ def history(
 def _where(entry: Entry) -> str:
     if entry.action == "deployed":
         return f"{entry.environment}: {', '.join(entry.deployment['hosts'])}"
-    return entry.alias
+    return ", ".join(entry.aliases)
 
 
 def _gate(entry: Entry) -> str:
@@ -130,6 +134,8 @@ def verify(head: str, registry: str | None, config: Path | None, env: str | None
     """
     found = find_registry(registry, config, env)
     chain = found.ledger.verify(head)
+    if not chain.entries:
+        raise RegistryError(f"{found.store} holds no ledger: is that the place? `pegboard train` begins one there")
     if as_json:
         print_json({"location": str(found.store), "entries": len(chain.entries), "head": chain.head})
         return

@@ -16,7 +16,7 @@ from pegboard.config import load_environment
 from pegboard.environments import Environment
 from pegboard.errors import RegistryError
 from pegboard.ledger import CHAMPION, PRODUCTION, Entry
-from pegboard.registry import Registry, Version
+from pegboard.registry import Registry, Version, check_alias
 
 if TYPE_CHECKING:
     from pegboard.gate.rule import GateReport, Promotion
@@ -44,8 +44,9 @@ def promote(
     """
     if force and not reason.strip():
         raise click.UsageError("--force needs --reason: it is on the record")
-    environment = load_environment(to, config)
-    previous = load_environment(environment.after, config) if environment.after else None
+    environment = load_environment(to, config, registry=registry)
+    check_alias(environment.alias)
+    previous = load_environment(environment.after, config, registry=registry) if environment.after else None
     target = environment_registry(environment)
     promotion = _promotion(board, find_registry(registry, config, None), version, environment, previous, data, dry_run)
     report = replace(_judged(promotion), forced=force)

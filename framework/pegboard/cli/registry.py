@@ -19,7 +19,7 @@ def registry() -> None:
 
 @registry.command()
 @registry_flags
-@click.option("--keep-days", type=click.IntRange(min=0), default=90, show_default=True,
+@click.option("--keep-days", type=click.IntRange(0, 36_500), default=90, show_default=True,
               help="Keep what an alias has pointed at, or what was published, within so many days.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Do it; without, what would go is only shown.")
 @click.option("--reason", default="", help="Why; kept in the ledger.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import click
 
@@ -22,12 +22,9 @@ class Time(click.ParamType[datetime]):
             return value
         text = str(value).strip()
         try:
-            given = datetime.fromisoformat(text)
-        except ValueError:
+            return (_end_of_day(text) or datetime.fromisoformat(text)).astimezone()
+        except (ValueError, OverflowError):  # of what is no time, or is one before the year 1 in another zone
             self.fail(f'{text!r} is not a time: write "2026-11-17T14:05", or with a zone "2026-11-17T14:05+01:00"')
-        if len(text) == len("2026-11-17"):
-            given = given.replace(hour=23, minute=59, second=59, microsecond=999_999)
-        return given.astimezone()
 
 
 class Since(click.ParamType[datetime]):
@@ -46,6 +43,13 @@ class Since(click.ParamType[datetime]):
             return datetime.fromisoformat(text).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{text!r} is neither a span (12h, 7d, 2w) nor a time (2026-11-01, 2026-11-01T14:05)")
+
+
+def _end_of_day(text: str) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time.max)
+    except ValueError:
+        return None
 
 
 def local(at: str) -> str:

@@ -86,16 +86,16 @@ class S3Store:
         Keys of others, whose names could not be ours, are left out.
         """
         check_key(prefix, self)
-        known = [name for name in self._known.names(prefix) if name > after]
+        known = self._known.names(prefix)
         try:
             names = self._listed(prefix, after)
         except StoreAway as away:
-            if not self._offline or not (known or after):
+            if not self._offline or not known:  # nothing known at all: it is not known what is behind either
                 raise
             self._note(away)
-            return known
+            return [name for name in known if name > after]
         self._note(None)
-        for name in set(known) - set(names):
+        for name in {name for name in known if name > after} - set(names):
             self._known.drop(f"{prefix}/{name}")
         return names
 
