@@ -242,7 +242,18 @@ class Ledger:
         return Chain(tuple(entries), tuple(hashes))
 
     def _behind(self, known: int) -> list[str]:
-        """Return the names behind the known entries, of which the last must still be there."""
+        """Return the names behind the known entries.
+
+        A listing is no moment: it may show an entry and miss the one before, if both were written while it went on.
+        What was there when it ended is in the next one.
+        """
+        names = self._listed(known)
+        if names != [_file_name(number) for number in range(known + 1, known + len(names) + 1)]:
+            names = sorted({*names, *(name for name in self._listed(known) if name <= names[-1])})
+        return names
+
+    def _listed(self, known: int) -> list[str]:
+        """List the names behind the known entries, of which the last must still be there."""
         if not known:
             return self._store.names(PREFIX)
         last, *names = self._store.names(PREFIX, _file_name(known - 1)) or [""]

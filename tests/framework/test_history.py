@@ -212,3 +212,29 @@ def test_a_head_that_was_noted_shows_that_entries_were_cut_off_or_rewritten(tmp_
     append(Ledger(FileStore(tmp_path)), "published", 3)
     with pytest.raises(RegistryError, match="was cut off or rewritten; compare with a copy of the ledger"):
         ledger.verify(heads[3])
+
+
+class Scanned(FileStore):
+    """A directory that was listed while others wrote: the first listing misses what it is told to miss."""
+
+    def __init__(self, root: Path, *missed: str) -> None:
+        super().__init__(root)
+        self.missed = missed
+
+    def names(self, prefix: str, after: str = "") -> list[str]:
+        names = [name for name in super().names(prefix, after) if name not in self.missed]
+        self.missed = ()
+        return names
+
+
+def test_an_entry_that_one_listing_has_missed_is_in_the_next(tmp_path: Path) -> None:
+    ledger = Ledger(FileStore(tmp_path))
+    for number in range(1, 6):
+        append(ledger, "published", number)
+
+    reader = Ledger(Scanned(tmp_path, "00000002.json", "00000004.json"))
+    assert [entry.number for entry in reader.entries()] == [1, 2, 3, 4, 5]
+
+    (tmp_path / "ledger" / "00000004.json").unlink()
+    with pytest.raises(RegistryError, match="ledger entry 4 is missing"):
+        Ledger(Scanned(tmp_path, "00000002.json")).entries()
