@@ -145,7 +145,7 @@ def _serving(registry: Path, directory: Path, *arguments: str) -> Iterator[str]:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a server that speaks S3, and give its URL."""
     log = tmp_path_factory.mktemp("moto") / "log"
-    command = [str(Path(sys.executable).with_name("moto_server")), "--host", "127.0.0.1", "--port", "0"]
+    command = [sys.executable, str(Path(__file__).with_name("s3.py"))]
     with log.open("w") as errors, subprocess.Popen(command, stdout=errors, stderr=errors) as process:
         try:
             yield _announced(log, process)
@@ -160,7 +160,7 @@ def _announced(log: Path, process: subprocess.Popen[bytes]) -> str:
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
             break
-    pytest.fail(f"moto_server did not start: {log.read_text()}")
+    pytest.fail(f"the server did not start: {log.read_text()}")
 
 
 @pytest.fixture
