@@ -39,11 +39,13 @@ settings.load_profile("pegboard")
 
 # The tests' own estimators are in no plugin distribution, which is where a pipeline's classes may come from.
 os.environ["PEGBOARD_UNPICKLE"] = "tests.*"
+# Every plugin of the repository is installed, and would compete; these are the ones that `make run` has.
+os.environ["PEGBOARD_LOAD_PLUGINS"] = "house-prices,serve,sklearn"
 
 
 @pytest.fixture(scope="session")
 def manager() -> Manager:
-    return load_plugins(environ={})
+    return load_plugins()
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +58,7 @@ def board_with() -> Callable[..., tuple[Manager, Catalog]]:
     """Build a fresh board: the installed plugins, and a plugin whose hooks return what is given here."""
 
     def build(name: str = "extra", **registered: Any) -> tuple[Manager, Catalog]:
-        manager = load_plugins(environ={})
+        manager = load_plugins()
         manager.add(plugin_module(**registered), Plugin(name, f"pegboard-{name}", "1.0"))
         return manager, Catalog(manager)
 
@@ -81,7 +83,7 @@ def train_into() -> Callable[..., None]:
         from pegboard.training import pipeline
 
         iris = SourceSpec(name="iris", task="classification", target="species", load=load_flowers)
-        manager = load_plugins(environ={})
+        manager = load_plugins()
         manager.add(plugin_module(register_sources=[iris, *sources]), Plugin("sources", "sources", "1"))
         for source, models in chosen.items():
             experiment = Experiment(name=name or source, source=source, models=tuple(models), registry=str(location))

@@ -2,6 +2,7 @@
 
 from pegboard.errors import DataError, PegboardError
 from pegboard.hookspecs import hookimpl
+from pegboard.space import Choice, Float, Integer
 from pegboard.specs import (
     CommandSpec,
     CriterionSpec,
@@ -14,13 +15,17 @@ from pegboard.specs import (
     ScorerSpec,
     SourceSpec,
     SplitterSpec,
+    TunerSpec,
     Wants,
 )
 
 __all__ = [
+    "Choice",
     "CommandSpec",
     "CriterionSpec",
     "DataError",
+    "Float",
+    "Integer",
     "Kernel",
     "KernelSpec",
     "ModelSpec",
@@ -31,6 +36,7 @@ __all__ = [
     "ScorerSpec",
     "SourceSpec",
     "SplitterSpec",
+    "TunerSpec",
     "Wants",
     "hookimpl",
 ]

@@ -22,6 +22,7 @@ from pegboard.specs import (
     Spec,
     SplitterSpec,
     Task,
+    TunerSpec,
 )
 
 SPECS: tuple[type[Spec], ...] = (
@@ -31,6 +32,7 @@ SPECS: tuple[type[Spec], ...] = (
     PreprocessorSpec,
     SplitterSpec,
     CriterionSpec,
+    TunerSpec,
     KernelSpec,
     RuleSpec,
     ResolverSpec,

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from pegboard.environments import BUILT_IN, Environment, make_environment, typed
 from pegboard.errors import ConfigError, PluginError, did_you_mean
 from pegboard.specs import check_name
+from pegboard.tuning import Budget
 
 FILE = "pegboard.toml"
 PREFIX = "PEGBOARD_"
@@ -32,6 +33,10 @@ OTHER_VARIABLES = (
 )
 #: Settings that say where things are, and nothing of what was trained.
 PLACES = ("registry", "signing_key")
+#: How candidates are kept from each other, and from the run.
+ISOLATIONS = ("process", "thread")
+#: Settings on which no result depends.
+OPERATIONAL = (*PLACES, "isolation", "fit_timeout")
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
 
@@ -43,6 +48,9 @@ class Experiment:
     ``models`` empty means all registered models of the source's task. ``scorer`` empty means ``rmse`` for regression
     and ``log-loss`` for classification. ``holdout`` is the share of rows, in [0, 0.5], that no candidate sees.
     ``signing_key`` is the file of the private key that signs what is published (empty: nothing is signed).
+    ``tune`` is what ``tuner`` may spend on the models' search spaces (:meth:`pegboard.tuning.Budget.parse`; empty:
+    nothing is tuned). With ``isolation`` ``"process"`` candidates are fitted in processes of their own, each fold for
+    ``fit_timeout`` seconds at most; with ``"thread"`` in this one, where nothing can be stopped.
     """
 
     name: str
@@ -57,6 +65,10 @@ class Experiment:
     seed: int = 0
     registry: str = DEFAULT_REGISTRY
     signing_key: str = ""
+    tune: str = ""
+    tuner: str = "optuna"
+    isolation: str = "process"
+    fit_timeout: int = 3600
     source_options: Mapping[str, Any] = field(default_factory=dict)
     model_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -73,12 +85,18 @@ class Experiment:
             raise ConfigError(f"holdout is {self.holdout}: it is a share of the rows, between 0 and 0.5")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed is {self.seed}: it is an integer between 0 and 2**32 - 1")
+        if self.isolation not in ISOLATIONS:
+            raise ConfigError(f"isolation is {self.isolation!r}: it is one of {', '.join(ISOLATIONS)}")
+        if self.fit_timeout < 1:
+            raise ConfigError(f"fit_timeout is {self.fit_timeout}: it is a number of seconds, at least 1")
+        if self.tune:
+            Budget.parse(self.tune)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a manifest; where registry and key are does not belong to what was trained."""
+        """Plain data for a manifest, without what no result depends on."""
         tables = {"source_options": dict(self.source_options)}
         tables["model_params"] = {name: dict(params) for name, params in self.model_params.items()}
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in PLACES}
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in OPERATIONAL}
         return {**plain, "models": list(self.models), **tables}
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         ScorerSpec,
         SourceSpec,
         SplitterSpec,
+        TunerSpec,
     )
 
 PROJECT = "pegboard"
@@ -77,6 +78,11 @@ def register_splitters() -> Iterable[SplitterSpec]:  # type: ignore[empty-body]
 @hookspec
 def register_criteria() -> Iterable[CriterionSpec]:  # type: ignore[empty-body]
     """Rules to choose a winner; an experiment's ``criterion`` names one (``best-mean`` is built in)."""
+
+
+@hookspec
+def register_tuners() -> Iterable[TunerSpec]:  # type: ignore[empty-body]
+    """Ways to search the models' spaces; an experiment's ``tuner`` names one, and ``tune`` gives it a budget."""
 
 
 @hookspec

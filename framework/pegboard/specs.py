@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pegboard.errors import ConfigError, PluginError, did_you_mean
+from pegboard.space import Range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pegboard.registry import Version
     from pegboard.signature import Signature
     from pegboard.signing import Trust
+    from pegboard.tuning import Search, Tuned
 
 Task = Literal["regression", "classification"]
 TASKS: tuple[Task, ...] = ("regression", "classification")
@@ -82,21 +84,29 @@ class SourceSpec(Spec):
     row and are never features. ``features`` maps each feature to its kind; without it every other column is one,
     its kind inferred. ``expectations`` are Great Expectations as plain data:
     ``{"type": "expect_…", "kwargs": {…}, "severity": "critical" | "warning" | "info"}``, critical by default.
+
+    A source of any table, whose task and target are known only with its options, has nothing but ``configure``:
+    ``configure(**options)`` returns the whole :class:`SourceSpec`, whose ``load`` takes no options.
     """
 
     kind: ClassVar[str] = "source"
     hook: ClassVar[str] = "register_sources"
 
-    task: Task
-    target: str
-    load: Callable[..., pd.DataFrame]
+    task: Task = "regression"
+    target: str = ""
+    load: Callable[..., pd.DataFrame] | None = None
     keys: tuple[str, ...] = ()
     features: Mapping[str, Kind] | None = None
     expectations: Sequence[Mapping[str, Any]] = ()
+    configure: Callable[..., SourceSpec] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_task(self.task, f"source {self.name!r}")
+        if (self.configure is None) == (self.load is None):
+            raise PluginError(f"source {self.name!r}: give it either load, with task and target, or configure")
+        if self.load is not None and not self.target:
+            raise PluginError(f"source {self.name!r}: name the column that is the target")
         if not isinstance(self.keys, tuple):
             raise PluginError(f"source {self.name!r}: keys is {self.keys!r}: write a tuple of columns")
         for feature, kind in (self.features or {}).items():
@@ -113,6 +123,9 @@ class Wants:
     scaling: bool = False
     #: ``False`` for a model that takes sparse matrices too: it gets one where most of the matrix is zeros.
     dense: bool = True
+    #: For a model that knows missing values and categories itself: it gets a ``pandas.DataFrame`` of float64 columns
+    #: (missing: NaN) and of pandas' categorical columns, and nothing is imputed, encoded or scaled.
+    native: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +135,8 @@ class ModelSpec(Spec):
     ``make(**params)`` takes what ``[models.NAME]`` in ``pegboard.toml`` sets and returns a new estimator; every
     ``random_state`` it has is set from the experiment's seed. ``complexity`` orders models from simple to
     complex for criteria that prefer the simpler of two equals (linear 1, kernels 5, forests 10). A ``baseline``
-    competes, and is shown, but is never chosen.
+    competes, and is shown, but is never chosen. ``space`` says what a tuner may try: for some of ``make``'s parameters
+    a :class:`~pegboard.space.Float`, :class:`~pegboard.space.Integer` or :class:`~pegboard.space.Choice`.
     """
 
     kind: ClassVar[str] = "model"
@@ -133,10 +147,19 @@ class ModelSpec(Spec):
     wants: Wants = field(default_factory=Wants)
     complexity: float = 5.0
     baseline: bool = False
+    space: Mapping[str, Range] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_task(self.task, f"model {self.name!r}")
+        for name, values in self.space.items():
+            if not isinstance(values, Range):
+                raise PluginError(f"model {self.name!r}: space[{name!r}] is {values!r}: write Float, Integer or Choice")
+        if self.space:
+            try:
+                check_options(self.make, self.space, f"model {self.name!r}: its search space")
+            except ConfigError as error:
+                raise PluginError(str(error)) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,6 +302,16 @@ class ResolverSpec(Spec):
 
     prefix: str
     make: Callable[[str, Trust | None], Versions]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunerSpec(Spec):
+    """A way to search a model's space: ``tune(search)`` tries parameters within the budget and returns the best."""
+
+    kind: ClassVar[str] = "tuner"
+    hook: ClassVar[str] = "register_tuners"
+
+    tune: Callable[[Search], Tuned]
 
 
 @dataclass(frozen=True, kw_only=True)

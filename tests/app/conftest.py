@@ -158,7 +158,7 @@ def two_models(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A registry with house-prices/1, linear, and house-prices/2, a forest; the alias ``live`` is on the first."""
     location = tmp_path_factory.mktemp("two") / "registry"
     shutil.copytree(registry, location)
-    manager = load_plugins(environ={})
+    manager = load_plugins()
     experiment = Experiment(
         name="house-prices", source="house-prices", models=("random-forest-regressor",), registry=str(location)
     )

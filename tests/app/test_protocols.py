@@ -64,7 +64,7 @@ class Cabins:
 @pytest.fixture(scope="module")
 def cabins(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     registry = tmp_path_factory.mktemp("cabins") / "registry"
-    manager = load_plugins(environ={})
+    manager = load_plugins()
     manager.add(Cabins(), Plugin("cabins", "cabins", "1"))
     experiment = Experiment(name="cabins", source="cabins", models=("logistic-regression",), registry=str(registry))
     pipeline.run(experiment, manager, Catalog(manager))

@@ -31,7 +31,7 @@ class Flowers:
 
 
 def publish(directory: Path) -> None:
-    manager = load_plugins(environ={})
+    manager = load_plugins()
     manager.add(Flowers(), Plugin("flowers", "flowers", "1"))
     catalog = Catalog(manager)
     for source, model in (("house-prices", "random-forest-regressor"), ("iris", "logistic-regression")):

@@ -68,7 +68,7 @@ def ask(
     registry, version = published
     given = [rule for rule in rules if isinstance(rule, RuleSpec)]
     if board is None:
-        manager = load_plugins(environ={})
+        manager = load_plugins()
         hook = hookimpl(specname="register_rules")(lambda: given)
         manager.add(SimpleNamespace(register_rules=hook), Plugin("rules", "rules", "1"))
         board = Catalog(manager)
@@ -252,7 +252,7 @@ def test_plugins_refuses_what_cannot_be_imported_here(
     (information / "entry_points.txt").write_text("[pegboard]\nbroken = broken_plugin\n")
     (tmp_path / "site" / "broken_plugin.py").write_text("raise RuntimeError('oh')\n")
     published = remade(plugins=[plugin])
-    board = Catalog(load_plugins(environ={}))
+    board = Catalog(load_plugins())
     monkeypatch.syspath_prepend(tmp_path / "site")
     finding = only(ask(published, "plugins", board=board))
     assert not finding.passed

@@ -55,7 +55,7 @@ class Bench:
             SourceSpec(name="curve", task="regression", target="y", load=self.load, keys=("id",)),
             SourceSpec(name="labels", task="classification", target="kind", load=labels, keys=("id",)),
         ]
-        self.manager = load_plugins(environ={})
+        self.manager = load_plugins()
         hooks = {"register_sources": lambda: sources, "register_models": lambda: models}
         module = SimpleNamespace(**{name: hookimpl(specname=name)(hook) for name, hook in hooks.items()})
         self.manager.add(module, Plugin("bench", "bench", "1"))

@@ -88,7 +88,7 @@ class Case:
 
 @cache
 def ames() -> pd.DataFrame:
-    frame: pd.DataFrame = Catalog(load_plugins(environ={})).get(SourceSpec, "house-prices").load()
+    frame: pd.DataFrame = Catalog(load_plugins()).get(SourceSpec, "house-prices").load()
     # Nulls where the real table has none, so that imputing is a part of it.
     frame = frame.astype({"TotalBsmtSF": float, "MSZoning": object})
     frame.loc[frame.index % 7 == 0, "TotalBsmtSF"] = None

@@ -27,7 +27,7 @@ from pegboard.testing.strategies import frames, signatures, values
 from pegboard.training.candidate import Contender
 from pegboard.training.values import Table
 
-CATALOG = Catalog(load_plugins(environ={}))
+CATALOG = Catalog(load_plugins())
 TABULAR = CATALOG.get(PreprocessorSpec, "tabular")
 
 

@@ -42,7 +42,7 @@ from pegboard.training.publish import Trained, publish
 from pegboard.training.values import Table, Winner
 
 Board = tuple[Manager, Catalog]
-INSTALLED = Catalog(load_plugins(environ={}))
+INSTALLED = Catalog(load_plugins())
 
 
 def linear(rows: int = 60, **columns: Any) -> pd.DataFrame:

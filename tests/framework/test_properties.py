@@ -24,7 +24,7 @@ from pegboard.testing.strategies import frames, signatures
 from pegboard.training.candidate import Contender
 from pegboard.training.values import Table
 
-CATALOG = Catalog(load_plugins(environ={}))
+CATALOG = Catalog(load_plugins())
 MODELS = [model for task in ("regression", "classification") for model in CATALOG.models(task)]
 SMALL = {"random-forest-regressor": {"n_estimators": 5}, "random-forest-classifier": {"n_estimators": 5}}
 

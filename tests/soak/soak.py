@@ -176,7 +176,7 @@ def _known(registry: Registry) -> list[tuple[list[dict[str, Any]], list[float]]]
 
 
 def _publish(location: Path) -> None:
-    manager = load_plugins(environ={})
+    manager = load_plugins()
     for model in MODELS:
         experiment = Experiment(name=NAME, source=NAME, models=(model,), registry=str(location))
         pipeline.run(experiment, manager, Catalog(manager))

@@ -28,10 +28,10 @@ _flags = options(source_flags, as_json)
 
 def _load(board: Board, flags: dict[str, Any]) -> tuple[Experiment, SourceSpec, pd.DataFrame]:
     experiment = experiment_from(**flags)
-    from pegboard.training.source import load
+    from pegboard.training.source import configured, load
 
-    source = board.catalog.get(SourceSpec, experiment.source)
-    return experiment, source, load(source, experiment.source_options)
+    source, options = configured(board.catalog.get(SourceSpec, experiment.source), experiment.source_options)
+    return experiment, source, load(source, options)
 
 
 @data.command()

@@ -37,6 +37,10 @@ training_flags = options(
     click.option("--holdout", type=float, help="The share of rows that no candidate sees, 0 to 0.5."),
     click.option("--seed", type=int, help="The seed of everything random."),
     click.option("--registry", help="The registry's directory."),
+    click.option("--tune", metavar="BUDGET", help="Tune the models first: trials for each (50), or a time (10m)."),
+    click.option("--tuner", help="What searches the models' spaces (default: optuna)."),
+    click.option("--isolation", help="Fit candidates in processes of their own (process), or in this one (thread)."),
+    click.option("--fit-timeout", type=int, help="Seconds that one fold's fit may take, in a process of its own."),
 )
 
 

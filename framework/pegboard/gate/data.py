@@ -16,7 +16,7 @@ from pegboard.gate.rule import Promotion
 from pegboard.signature import Feature, Signature
 from pegboard.specs import Kind, SourceSpec
 from pegboard.tables import read_chunks
-from pegboard.training.source import load
+from pegboard.training.source import configured, load
 
 CHUNK = 100_000
 #: Beyond so many rows the interval is narrow, and resampling takes minutes: always the same ones are drawn.
@@ -50,8 +50,9 @@ def champion_recipe(promotion: Promotion) -> Recipe:
 def evidence(promotion: Promotion) -> Evidence:
     """Load the challenger's source as it is today, and keep apart what no side may have seen."""
     recipe = promotion.once(challenger_recipe)
-    source = promotion.catalog.get(SourceSpec, recipe.experiment.source)
-    table = load(source, recipe.experiment.source_options)
+    named = promotion.catalog.get(SourceSpec, recipe.experiment.source)
+    source, options = configured(named, recipe.experiment.source_options)
+    table = load(source, options)
     if promotion.data is None:
         held = [_held_out(side, table, source) for side in _sides(promotion, table, source)]
         train, unseen = table[~np.logical_or.reduce(held)], table[np.logical_and.reduce(held)]

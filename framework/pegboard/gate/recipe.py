@@ -10,7 +10,7 @@ import pandas as pd
 
 from pegboard.bundle import Bundle
 from pegboard.catalog import Catalog
-from pegboard.config import PLACES, Experiment
+from pegboard.config import OPERATIONAL, Experiment
 from pegboard.errors import BundleError, DataError
 from pegboard.learning import learn_signature
 from pegboard.signature import Signature
@@ -78,7 +78,7 @@ class Recipe:
 
 def _experiment(bundle: Bundle) -> Experiment:
     written = bundle.manifest.get("experiment")
-    known = {field.name for field in fields(Experiment)} - set(PLACES)
+    known = {field.name for field in fields(Experiment)} - set(OPERATIONAL)
     try:
         settings = {name: value for name, value in (written or {}).items() if name in known}
         return Experiment(**{**settings, "models": tuple(settings["models"])})

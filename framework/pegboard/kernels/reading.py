@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from pegboard.kernels.slots import Lookup, Number
+from pegboard.preprocessing import NativeColumns
 from pegboard.signature import Signature
 
 
@@ -198,4 +199,17 @@ def _owners(encoder: Any) -> npt.NDArray[np.intp]:
     return np.array([position[name] for name in twin.get_feature_names_out()], dtype=np.intp)
 
 
-_KNOWN = {SimpleImputer: _imputed, StandardScaler: _scaled, OneHotEncoder: _one_hot}
+def _native(columns: Any, slots: Slots) -> Slots:
+    return [
+        slot if known is None else _coded(slot, known) for slot, known in zip(slots, columns.categories_, strict=True)
+    ]
+
+
+def _coded(slot: Number | Text | Lookup, known: Sequence[str]) -> Lookup:
+    """Return the positions of categories; what is missing and what is unknown are NaN."""
+    if not isinstance(slot, Text) or not pd.isna(slot.missing):
+        raise NotKnown("what becomes a category is no text any more")
+    return Lookup(slot.feature, known, np.array([*range(len(known)), np.nan, np.nan])[:, None])
+
+
+_KNOWN = {SimpleImputer: _imputed, StandardScaler: _scaled, OneHotEncoder: _one_hot, NativeColumns: _native}

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import inf, isfinite
-from typing import Any
+from math import inf
 
 from threadpoolctl import threadpool_limits
 
-from pegboard.errors import TrainingError, blamed
+from pegboard.errors import TrainingError
 from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.specs import ScorerSpec
 from pegboard.training.candidate import Contender
-from pegboard.training.values import Rows, Table
-
-Folds = Sequence[tuple[Rows, Rows]]
+from pegboard.training.fitting import Fit, Folds, Isolation, Scored, available_cpus, fitting
+from pegboard.training.values import Table
 
 
 @dataclass
@@ -39,6 +33,16 @@ class _Progress:
     def expected_seconds(self) -> float:
         """What a further fold should take; unknown counts as long, so every contender starts early."""
         return max(self.seconds, default=inf)
+
+    def add(self, fold: int, scored: Scored) -> None:
+        """Note what a fold came to."""
+        if scored.seconds is not None:
+            self.seconds.append(scored.seconds)
+        if scored.score is not None:
+            self.scores[fold] = scored.score
+        if scored.error is not None:
+            self.errors[fold] = scored.error
+        self.warnings |= dict.fromkeys(scored.warnings)
 
     def candidate(self) -> Candidate:
         model = self.contender.model
@@ -60,6 +64,7 @@ def compare(
     contenders: Sequence[Contender],
     scorer: ScorerSpec,
     *,
+    isolation: Isolation | None = None,
     workers: int | None = None,
     on_fold: Callable[[str, int, int], None] = lambda *_: None,
     on_candidate: Callable[[Candidate], None] = lambda _: None,
@@ -71,10 +76,9 @@ def compare(
     Raises :class:`TrainingError` if none finishes.
     """
     runs = [_Progress(contender, list(range(len(folds)))) for contender in contenders]
-    with blamed(f"scorer {scorer.name!r}"):
-        measure = scorer.make()
-    fit = _Fitter(table, folds, measure, 1.0 if scorer.greater_is_better else -1.0)
-    _run_all(runs, fit, workers or available_cpus(), on_fold, on_candidate)
+    workers = workers or available_cpus()
+    with fitting(table, folds, scorer, isolation or Isolation(), workers) as fit:
+        _run_all(runs, fit, workers, on_fold, on_candidate)
     board = Leaderboard.of(scorer.name, scorer.greater_is_better, [run.candidate() for run in runs])
     if not board.finished:
         reasons = "\n  ".join(f"{c.name}: {c.error}" for c in board.candidates)
@@ -82,45 +86,17 @@ def compare(
     return board
 
 
-def available_cpus() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class _Fitter:
-    table: Table
-    folds: Folds
-    measure: Callable[[Any, Any, Any], float]
-    sign: float
-
-    def __call__(self, run: _Progress, fold: int) -> None:
-        """Fit and score one fold; whatever goes wrong belongs to that contender alone."""
-        fit, score = (self.table.rows(positions) for positions in self.folds[fold])
-        try:
-            pipeline = run.contender.build()  # imports its library the first time, which is no fitting
-            start = time.perf_counter()
-            pipeline.fit(*fit)
-            run.seconds.append(time.perf_counter() - start)
-            value = self.sign * float(self.measure(pipeline, *score))
-            if not isfinite(value):
-                raise TrainingError(f"the score is {value}")
-            run.scores[fold] = value
-        except (Exception, SystemExit) as error:
-            run.errors[fold] = f"fold {fold + 1}: {type(error).__name__}: {error}"
-
-
 def _run_all(
     runs: Sequence[_Progress],
-    fit: _Fitter,
+    fit: Fit,
     workers: int,
     on_fold: Callable[[str, int, int], None],
     on_candidate: Callable[[Candidate], None],
 ) -> None:
     """Run (contender, fold) tasks over threads, the longest first as far as it is known.
 
-    Threads, because scikit-learn's fits release the GIL; BLAS and OpenMP keep to one thread each, because otherwise
-    every fit would start as many as there are processors.
+    Threads also where fits are in processes: one waits for each. BLAS and OpenMP keep to one thread each, because
+    otherwise every fit would start as many as there are processors.
     """
     lock, total, done = threading.Lock(), sum(len(run.pending) for run in runs), 0
     left = {run.contender.name: len(run.pending) for run in runs}
@@ -130,11 +106,10 @@ def _run_all(
             run = max((r for r in runs if r.pending), key=lambda r: r.expected_seconds)
             task = run.pending.pop(0)
         if not run.errors:
-            with caught.into(run.warnings):
-                fit(run, task)
+            run.add(task, fit(run.contender, task))
         return run
 
-    with _CaughtWarnings() as caught, threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):
         pool = ThreadPoolExecutor(workers, "fold", initializer=threadpool_limits, initargs=(1, "openmp"))
         try:
             for future in as_completed([pool.submit(next_task) for _ in range(total)]):
@@ -146,33 +121,3 @@ def _run_all(
                     on_candidate(run.candidate())
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-class _CaughtWarnings:
-    """Collect warnings by the thread that gave them: ``warnings.catch_warnings`` is one for the whole process."""
-
-    def __init__(self) -> None:
-        self._all = warnings.catch_warnings()
-        self._mine = threading.local()
-
-    def __enter__(self) -> _CaughtWarnings:
-        self._all.__enter__()
-        warnings.simplefilter("always")
-        warnings.showwarning = self._keep
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        self._all.__exit__(*exception)
-
-    @contextmanager
-    def into(self, messages: dict[str, None]) -> Iterator[None]:
-        """Collect what this thread is warned of into ``messages``."""
-        self._mine.messages = messages
-        try:
-            yield
-        finally:
-            self._mine.messages = {}
-
-    def _keep(self, message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        text = str(message).strip().splitlines()
-        getattr(self._mine, "messages", {})[f"{category.__name__}: {text[0] if text else ''}"] = None

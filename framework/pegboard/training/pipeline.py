@@ -22,6 +22,7 @@ from pegboard.specs import ScorerSpec, SourceSpec
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
 from pegboard.training.evaluate import evaluate, refit
+from pegboard.training.fitting import Isolation
 from pegboard.training.plan import Plan, make_plan
 from pegboard.training.publish import Trained, publish
 from pegboard.training.select import select
@@ -90,7 +91,7 @@ def _run(plan: Plan, registry: Registry, tell: _Announcer) -> Run:
     previous, champion = _previous(registry, experiment.name, plan.source)
 
     tell.stage("source", f"{plan.source.name}, for run {tell.recorder.number}")
-    frame = load(plan.source, experiment.source_options)
+    frame = load(plan.source, plan.source_options)
     tell.loaded(frame)
 
     tell.stage("validate", f"{len(frame):,} rows")
@@ -107,7 +108,16 @@ def _run(plan: Plan, registry: Registry, tell: _Announcer) -> Run:
 
     contenders = plan.contenders(signature)
     tell.comparing(contenders, plan.scorer)
-    board = compare(table, parts.folds, contenders, plan.scorer, on_fold=tell.fold, on_candidate=tell.candidate)
+    isolation = Isolation(experiment.isolation, experiment.fit_timeout)
+    board = compare(
+        table,
+        parts.folds,
+        contenders,
+        plan.scorer,
+        isolation=isolation,
+        on_fold=tell.fold,
+        on_candidate=tell.candidate,
+    )
     tell.compared(board)
 
     tell.stage("select", f"by {plan.criterion.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
@@ -20,6 +21,7 @@ from pegboard.specs import (
     check_options,
 )
 from pegboard.training.candidate import Contender
+from pegboard.training.source import configured
 
 DEFAULT_SCORERS: Mapping[Task, str] = {"regression": "rmse", "classification": "log-loss"}
 
@@ -30,6 +32,7 @@ class Plan:
 
     experiment: Experiment
     source: SourceSpec
+    source_options: Mapping[str, Any]
     models: tuple[ModelSpec, ...]
     scorer: ScorerSpec
     preprocessor: PreprocessorSpec
@@ -47,11 +50,11 @@ class Plan:
 
 def make_plan(experiment: Experiment, catalog: Catalog) -> Plan:
     """Resolve an experiment's names; raise :class:`ConfigError` or :class:`PluginError` at the first that is wrong."""
-    source = catalog.get(SourceSpec, experiment.source)
-    check_options(source.load, experiment.source_options, f"source {source.name!r}")
+    source, source_options = configured(catalog.get(SourceSpec, experiment.source), experiment.source_options)
     return Plan(
         experiment=experiment,
         source=source,
+        source_options=source_options,
         models=_models(experiment, catalog, source.task),
         scorer=find_scorer(experiment.scorer or DEFAULT_SCORERS[source.task], source.task, catalog),
         preprocessor=catalog.get(PreprocessorSpec, experiment.preprocessor),
