@@ -9,12 +9,14 @@ SECONDS ?= 600
 
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
-# A plugin that is tested here, and not needed by `make run`.
-MORE    := -e ./plugins/pegboard-mlflow
+PLUGINS := $(sort $(patsubst %/setup.cfg,%,$(wildcard plugins/*/setup.cfg)))
+OURS    := pegboard pegboard-serve $(notdir $(PLUGINS))
+# All plugins, with what their tests need; `make run` gets by with two of them.
+ALL     := -e ./app $(PLUGINS:%=-e './%[testing]')
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint docs browser fuzz clients soak chaos bench lock clean help
+.PHONY: run test lint docs browser fuzz postgresql clients wheels minutes soak chaos bench lock clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -24,12 +26,12 @@ run: $(VENV)/.ready-to-run ## set up, train on Ames house prices, serve on port 
 	$(BIN)/pegboard serve --port $(PORT)
 
 test: $(VENV)/.ready-to-develop ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore=plugins/pegboard-sql/tests/postgresql
 
 lint: $(VENV)/.ready-to-develop ## style, types, import contracts, generated docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy framework app/src plugins/pegboard-sklearn/src plugins/pegboard-house-prices/src plugins/pegboard-mlflow/src
+	$(BIN)/mypy framework app/src $(PLUGINS:%=%/src)
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
@@ -42,8 +44,17 @@ browser: $(VENV)/.ready-to-develop ## the pages in a real browser (Debian: chrom
 fuzz: $(VENV)/.ready-to-develop ## every route against its own description
 	$(BIN)/python -m pytest tests/fuzz
 
+postgresql: $(VENV)/.ready-to-develop ## the SQL source against a server that the tests start (Debian: postgresql)
+	$(BIN)/python -m pytest plugins/pegboard-sql/tests/postgresql
+
 clients: $(VENV)/.ready-to-develop ## Triton's and MLflow's own clients against a running server
 	$(BIN)/python tests/clients/run.py
+
+wheels: $(VENV)/.ready-to-develop ## every plugin from its wheel, in an empty environment, with its own tests (Debian: postgresql)
+	$(BIN)/python tests/wheels/run.py
+
+minutes: $(VENV)/.ready-to-develop ## docs/plugins.md line by line, with the minutes it takes
+	$(BIN)/python tests/integration/fifteen_minutes.py
 
 soak: $(VENV)/.ready-to-develop ## mixed load with bad requests among it, for SECONDS=600
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)
@@ -55,13 +66,9 @@ bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
 	$(PYTHON) benchmarks/serving/run.py
 
 lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
-	$(PIP) uv
-	printf -- '%s\n' '-e .[dev]' '-e ./app' '-e ./plugins/pegboard-sklearn' '-e ./plugins/pegboard-house-prices' \
-	  '-e ./plugins/pegboard-mlflow' \
-	| $(BIN)/uv pip compile - --universal --upgrade --python-version 3.11 --no-annotate --no-emit-package pegboard \
-	  --no-emit-package pegboard-serve --no-emit-package pegboard-sklearn --no-emit-package pegboard-house-prices \
-	  --no-emit-package pegboard-mlflow \
-	  --custom-compile-command 'make lock' --output-file constraints.txt
+	printf -- '-e %s\n' '.[dev]' ./app $(PLUGINS:%='./%[testing]') \
+	| $(BIN)/uv pip compile - --universal --upgrade --python-version 3.11 --no-annotate \
+	  $(OURS:%=--no-emit-package %) --custom-compile-command 'make lock' --output-file constraints.txt
 
 clean: ## remove what the other targets have made, the registry apart
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
@@ -73,7 +80,7 @@ $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
 
 $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)'
-	$(PIP) -e '.[dev]' $(PARTS) $(MORE)
+	$(PIP) -e '.[dev]' $(ALL)
 	@touch $@ $(VENV)/.ready-to-run
 
 $(BIN)/python:

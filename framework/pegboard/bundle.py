@@ -13,16 +13,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pegboard.errors import BundleError
 from pegboard.leaderboard import Leaderboard
+from pegboard.provenance import library_version  # noqa: F401
+from pegboard.requirements import Requirements, refuse_lacking
 from pegboard.signature import Signature
 from pegboard.stores import Fetch
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 PIPELINE = "pipeline.joblib"
 REPLAY = "replay.json"
@@ -30,15 +31,11 @@ VALIDATION = "validation.json"
 #: The directory of the signatures, each under its key's id; what is signed is the manifest.
 SIGNATURES = "signatures"
 
-#: Libraries whose pickles hold only for the version that wrote them.
-EXACT = ("scikit-learn",)
-RECORDED = ("pegboard", "scikit-learn", "numpy", "pandas", "joblib", "scipy")
-
 #: What helps a damaged bundle.
 REMEDY = "restore it from a copy, or train again"
 
 _NEEDED: dict[str, type] = {"name": str, "model": str, "files": dict, "python": str, "plugins": list}
-_NEEDED |= dict.fromkeys(("signature", "leaderboard", "metrics", "data", "libraries"), dict)
+_NEEDED |= dict.fromkeys(("signature", "leaderboard", "metrics", "data", "libraries", "requirements"), dict)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -68,6 +65,11 @@ class Bundle:
     def signature(self) -> Signature:
         """The columns it takes."""
         return Signature.from_dict(self.manifest["signature"])
+
+    @cached_property
+    def requirements(self) -> Requirements:
+        """The distributions that it needs to predict."""
+        return Requirements.from_dict(self.manifest["requirements"])
 
     @cached_property
     def leaderboard(self) -> Leaderboard:
@@ -108,31 +110,12 @@ class Bundle:
         return replay
 
     def pipeline(self) -> Any:
-        """Unpickle the pipeline, its digest and its libraries checked first, and nothing loaded that may not be."""
+        """Unpickle the pipeline, its digest and what it needs checked first, and nothing loaded that may not be."""
         from pegboard import unpickling
 
         data = self.read(PIPELINE)
-        self.check_libraries()
+        refuse_lacking(self)
         return unpickling.load(data, str(self.directory / PIPELINE))
-
-    def check_libraries(self) -> None:
-        """Raise :class:`BundleError` if a library that must be the same is another version."""
-        for library in EXACT:
-            made_with, here = self.manifest["libraries"].get(library), library_version(library)
-            if made_with != here:
-                remedy = f"pip install {library}=={made_with}, or train again" if made_with else "train again"
-                raise BundleError(
-                    f"{self.directory} was made with {library} {made_with or '(unknown)'}, "
-                    f"and {here or 'none'} is installed: {remedy}"
-                )
-
-
-def library_version(distribution: str) -> str | None:
-    """Return the installed version of a distribution, ``None`` if it is not installed."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def write(directory: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
@@ -194,7 +177,9 @@ def _parse(data: bytes, directory: Path) -> Mapping[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{directory}: {MANIFEST} is not a bundle's manifest ({error!r}); {REMEDY}") from error
     if found != FORMAT:
-        raise BundleError(f"{directory} has format {found}; this Pegboard reads format {FORMAT}: upgrade Pegboard")
+        older = type(found) is int and found < FORMAT
+        remedy = "it was made by an older Pegboard: train again" if older else "upgrade Pegboard"
+        raise BundleError(f"{directory} has format {found}; this Pegboard reads format {FORMAT}: {remedy}")
     if problem := _problem(manifest):
         raise BundleError(f"{directory}: {MANIFEST} {problem}; {REMEDY}")
     return manifest
@@ -204,6 +189,10 @@ def _problem(manifest: Mapping[str, Any]) -> str | None:
     for key, kind in _NEEDED.items():
         if not isinstance(manifest.get(key), kind):
             return f"does not say {key}"
+    try:
+        Requirements.from_dict(manifest["requirements"])
+    except ValueError as error:
+        return f"does not say requirements ({error})"
     if PIPELINE not in manifest["files"]:
         return f"knows no {PIPELINE}"
     for name, file in manifest["files"].items():

@@ -173,6 +173,7 @@ def register_commands() -> list[CommandSpec]:
     """The core's own subcommands; ``serve`` comes with the serving distribution."""
     summaries = {
         "plugins": "See what hangs on the board.",
+        "new": "Write a plugin of one's own.",
         "data": "Fetch, describe and validate a source's table.",
         "train": "Validate, compare, choose and publish.",
         "runs": "List, show, compare and report runs.",

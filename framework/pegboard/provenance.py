@@ -6,9 +6,11 @@ import platform
 import shutil
 import socket
 import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pegboard.bundle import RECORDED, library_version
+#: The libraries whose versions are recorded with everything that is made, whether it needs them or not.
+RECORDED = ("pegboard", "scikit-learn", "numpy", "pandas", "joblib", "scipy")
 
 
 def git_commit() -> dict[str, Any] | None:
@@ -27,6 +29,14 @@ def git_reference() -> str:
     """Return :func:`git_commit` as a short text, ``-dirty`` behind a commit with changes; empty without one."""
     git = git_commit()
     return "" if git is None else git["commit"] + "-dirty" * git["changed"]
+
+
+def library_version(distribution: str) -> str | None:
+    """Return the installed version of a distribution, ``None`` if it is not installed."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def libraries() -> dict[str, str | None]:

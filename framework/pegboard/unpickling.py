@@ -14,17 +14,21 @@ import os
 import pickle
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, entry_points
-from typing import Any
+from importlib.metadata import Distribution, distribution, entry_points
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib.numpy_pickle import NumpyArrayWrapper, NumpyUnpickler
+from packaging.utils import canonicalize_name
 
+from pegboard.distributions import required
 from pegboard.errors import BundleError, ConfigError
+from pegboard.provenance import library_version
 
 VARIABLE = "PEGBOARD_UNPICKLE"
 
@@ -126,7 +130,6 @@ _TESTS = {"tests", "testing", "_testing", "conftest"}
 _WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 _WRAPPER_STATE = {"subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"}
 _ADDITION = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*|\.\*)")
-_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def load(data: bytes, where: str) -> Any:
@@ -135,7 +138,29 @@ def load(data: bytes, where: str) -> Any:
     ``where`` names the data in messages. Raises :class:`UnpicklingRefused` before a name that may not be loaded is
     imported or called, and :class:`~pegboard.errors.BundleError` for data that cannot be unpickled at all.
     """
+    return _load(data, where, Policy(os.environ.get(VARIABLE, "")))
+
+
+class Asked(NamedTuple):
+    """A name that a pickle has asked for.
+
+    ``path`` is ``module:Name`` and ``found`` what it stands for. ``plugins`` are the distributions of plugins any of
+    which lets it in; there are none where the policy itself does, or an operator.
+    """
+
+    path: str
+    found: Any
+    plugins: frozenset[str]
+
+
+def asked(data: bytes, where: str) -> list[Asked]:
+    """Unpickle as :func:`load` does, and return every name that was asked for on the way, by path."""
     policy = Policy(os.environ.get(VARIABLE, ""))
+    _load(data, where, policy)
+    return [Asked(path, found, policy.plugins(path)) for path, found in sorted(policy.asked.items())]
+
+
+def _load(data: bytes, where: str, policy: Policy) -> Any:
     try:
         return _NumpyUnpickler(io.BytesIO(data), policy).load()
     except UnpicklingRefused as refused:
@@ -158,6 +183,8 @@ class Policy:
         self._packages = {part.removesuffix(".*"): Grant.CLASSES_AND_FUNCTIONS for part in added if ":" not in part}
         #: What was found so far, by identity: shared by everything in the process, so a pickle may not change it.
         self.given: dict[int, Any] = {}
+        #: The same by ``module:Name``.
+        self.asked: dict[str, Any] = {}
 
     def find(self, module: str, name: str) -> Any:
         """Import and return a name; raises :class:`UnpicklingRefused` for any that may not be loaded."""
@@ -168,11 +195,28 @@ class Policy:
         found = _resolve(module, name)
         if not named and not self._fits(found, grant):
             raise _refused(module, name)
-        self.given[id(found)] = found
+        return self.give(f"{module}:{name}", found)
+
+    def give(self, path: str, found: Any) -> Any:
+        """Note and return what a name stands for."""
+        self.given[id(found)] = self.asked[path] = found
         return found
 
     def grant(self, module: str) -> Grant:
         """Return what may be loaded from a module, asking the plugins only for what is not ours to say."""
+        decided = self._decided(module)
+        return max(self._granted(module).values(), default=Grant.NOTHING) if decided is None else decided
+
+    def plugins(self, path: str) -> frozenset[str]:
+        """Return the distributions of plugins any of which lets in a name that was asked for."""
+        module = path.partition(":")[0]
+        if path in self._names or self._decided(module) is not None:
+            return frozenset()
+        least = _least(self.asked[path])
+        return frozenset(plugin for plugin, grant in self._granted(module).items() if grant >= least)
+
+    def _decided(self, module: str) -> Grant | None:
+        """Return what the policy or an operator lets in from a module, ``None`` where plugins are to be asked."""
         if module in NUMPY:
             return Grant.CLASSES
         parts = module.split(".")
@@ -181,31 +225,39 @@ class Policy:
             for parent in parents:
                 if parent in packages:
                     return packages[parent]
-        return Grant.NOTHING if parts[0] in _DECIDED else self._plugins.get(parts[0], Grant.NOTHING)
+        return Grant.NOTHING if parts[0] in _DECIDED else None
+
+    def _granted(self, module: str) -> Mapping[str, Grant]:
+        return self._plugins.get(module.partition(".")[0], {})
 
     def _fits(self, found: Any, grant: Grant) -> bool:
         """Say whether what was found is of a kind that may be loaded, and at home where that kind may come from."""
         if isinstance(found, np.ufunc):
             return True
         home = getattr(found, "__module__", None)
-        least = Grant.CLASSES if isinstance(found, type) else Grant.CLASSES_AND_FUNCTIONS
-        if not (callable(found) and isinstance(home, str) and least <= min(grant, self.grant(home))):
+        if not (callable(found) and isinstance(home, str) and _least(found) <= min(grant, self.grant(home))):
             return False
         return home not in NUMPY or home.startswith("numpy.random.") or _is_array_type(found)
 
     @cached_property
-    def _plugins(self) -> Mapping[str, Grant]:
-        """Top-level packages: all of what plugins bring themselves, the classes of what they require."""
-        brought: dict[str, Grant] = {}
-        required: dict[str, Grant] = {}
+    def _plugins(self) -> Mapping[str, Mapping[str, Grant]]:
+        """By top-level package, and by plugin distribution: all of what it brings, the classes of what it requires."""
+        granted: defaultdict[str, dict[str, Grant]] = defaultdict(dict)
+        packages = cache(lambda name: _packages(distribution(name)))  # plugins require much the same
         for entry_point in entry_points(group="pegboard"):
-            if entry_point.dist is None or _canonical(entry_point.dist.name) in FRAMEWORK:
+            if entry_point.dist is None or (plugin := canonicalize_name(entry_point.dist.name)) in FRAMEWORK:
                 continue
-            brought |= dict.fromkeys(_packages(entry_point.dist), Grant.CLASSES_AND_FUNCTIONS)
-            brought[entry_point.module.partition(".")[0]] = Grant.CLASSES_AND_FUNCTIONS
-            for requirement in _required(entry_point.dist):
-                required |= dict.fromkeys(_packages(requirement), Grant.CLASSES)
-        return required | brought
+            for name in _required(entry_point.dist):
+                for package in packages(name):
+                    granted[package].setdefault(plugin, Grant.CLASSES)
+            for package in (*_packages(entry_point.dist), entry_point.module.partition(".")[0]):
+                granted[package][plugin] = Grant.CLASSES_AND_FUNCTIONS
+        return granted
+
+
+def _least(found: Any) -> Grant:
+    """Return the least grant that lets in what was found."""
+    return Grant.CLASSES if isinstance(found, type) else Grant.CLASSES_AND_FUNCTIONS
 
 
 def _refused(module: str, name: str) -> UnpicklingRefused:
@@ -240,21 +292,16 @@ def _is_array_type(found: Any) -> bool:
     return issubclass(found, np.generic | np.ndarray | np.dtype) and not issubclass(found, np.memmap)
 
 
-def _required(plugin: Distribution) -> Iterator[Distribution]:
-    """Yield what a plugin itself requires and is installed, ours and its extras aside.
+def _required(plugin: Distribution) -> Iterator[str]:
+    """Yield the names of what a plugin itself requires and is installed, ours and its extras aside.
 
     Not what those require in turn: a plugin's author answers for what the plugin names, and nobody for the rest
     (a class of sympy, which PyTorch requires, evaluates any text that it is given).
     """
-    for line in plugin.requires or ():
-        requirement, _, marker = line.partition(";")
-        match = _REQUIREMENT.match(requirement)
-        if match is None or "extra" in marker or _canonical(match[0]) in FRAMEWORK:
-            continue
-        try:
-            yield distribution(match[0])
-        except PackageNotFoundError:
-            continue  # for another platform
+    for requirement in required(plugin):
+        name = canonicalize_name(requirement.name)
+        if name not in FRAMEWORK and library_version(name) is not None:
+            yield name
 
 
 def _packages(installed: Distribution) -> set[str]:
@@ -265,10 +312,6 @@ def _packages(installed: Distribution) -> set[str]:
     return {top if depth > 1 else top.partition(".")[0] for top, depth in tops}
 
 
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 class _Policed:
     """What both unpicklers do: ask the policy for names, and change nothing that the process shares."""
 
@@ -277,7 +320,7 @@ class _Policed:
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == _WRAPPER:
-            return self.policy.given.setdefault(id(_Array), _Array)
+            return self.policy.give(":".join(_WRAPPER), _Array)
         return self.policy.find(module, name)
 
     def check_build(self) -> None:

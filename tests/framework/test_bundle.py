@@ -8,6 +8,7 @@ import json
 import pickle
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pegboard import bundle as bundles
+from pegboard import provenance
 from pegboard.bundle import MANIFEST, PIPELINE, REPLAY, VALIDATION, Bundle, open_bundle, verify
 from pegboard.errors import BundleError
 from pegboard.leaderboard import Candidate, Leaderboard
+from pegboard.requirements import Requirement, Requirements, problems
 from pegboard.signature import Feature, Signature
 
 SIGNATURE = Signature(
@@ -35,6 +38,7 @@ ROWS = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 5.0], [4.0, 0.5]])
 PIPE = make_pipeline(StandardScaler(), LinearRegression()).fit(ROWS, ROWS @ [2.0, 3.0] + 1)
 PICKLED = io.BytesIO()
 joblib.dump(PIPE, PICKLED)
+SKLEARN = Requirement("scikit-learn", sklearn.__version__, "classes", ("sklearn.pipeline:Pipeline",))
 FILES = [MANIFEST, PIPELINE, REPLAY, VALIDATION]
 
 JSON = st.recursive(
@@ -65,11 +69,16 @@ def write(directory: Path) -> Bundle:
         "data": {},
         "python": "3",
         "plugins": [],
-        "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},
+        "libraries": provenance.libraries(),
+        "requirements": needing(SKLEARN),
     }
     replay = {"rows": [{"area": 1.0, "zone": "a"}], "predictions": [9.0]}
     files = {PIPELINE: PICKLED.getvalue(), REPLAY: json.dumps(replay).encode(), VALIDATION: b'{"success": true}'}
     return bundles.write(directory, manifest, files)
+
+
+def needing(*direct: Requirement) -> dict[str, Any]:
+    return Requirements(direct, {r.name: r.version for r in direct}, {}, ()).to_dict()
 
 
 @pytest.fixture
@@ -119,7 +128,7 @@ def test_the_manifest_describes_every_other_file(bundle: Bundle) -> None:
 
     assert sorted(written) == sorted(FILES)
     assert bundle.manifest["files"] == {name: describe(data) for name, data in written.items() if name != MANIFEST}
-    assert bundle.manifest["format"] == 1
+    assert bundle.manifest["format"] == 2
 
 
 def test_the_same_content_has_the_same_digest_wherever_it_is(bundle: Bundle, tmp_path: Path) -> None:
@@ -146,7 +155,13 @@ def test_a_flipped_byte_in_any_file_is_refused(data: st.DataObject) -> None:
             assert refusal(lambda: verify(opened)).startswith(expected)
 
 
-@given(key=st.sampled_from(["format", "name", "model", "libraries", "files", "size", "sha256", "file"]), value=JSON)
+PARTS = ["direct", "lock", "origins", "unowned", "version", "kind", "for"]
+
+
+@given(
+    key=st.sampled_from(["format", "name", "model", "requirements", "files", "size", "sha256", "file", *PARTS]),
+    value=JSON,
+)
 def test_a_manifest_with_any_value_in_any_place_raises_nothing_but_a_refusal(key: str, value: Any) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         bundle = write(Path(scratch) / "bundle")
@@ -155,21 +170,25 @@ def test_a_manifest_with_any_value_in_any_place_raises_nothing_but_a_refusal(key
             rewrite(bundle, files={**files, PIPELINE: {**files[PIPELINE], key: value}})
         elif key == "file":
             rewrite(bundle, files={**files, PIPELINE: value})
+        elif key in PARTS:
+            needed = needing(SKLEARN)
+            (needed if key in needed else needed["direct"][0])[key] = value
+            rewrite(bundle, requirements=needed)
         else:
             rewrite(bundle, **{key: value})
-        for act in (verify, Bundle.check_libraries):
+        for act in (verify, problems):
             message = refusal_if_any(lambda act=act: act(open_bundle(bundle.directory)))
             assert message == "" or message.startswith(str(bundle.directory))
 
 
-@pytest.mark.parametrize("libraries", [None, {}, {"scikit-learn": "0.1"}], ids=["same", "unknown", "other"])
-def test_a_pickle_put_in_the_place_of_the_pipeline_never_runs(bundle: Bundle, tmp_path: Path, libraries: Any) -> None:
-    """The digest stops it; and with the digest made right, the version of the library does."""
+@pytest.mark.parametrize("direct", [None, (), (replace(SKLEARN, version="0.1"),)], ids=["same", "unknown", "other"])
+def test_a_pickle_put_in_the_place_of_the_pipeline_never_runs(bundle: Bundle, tmp_path: Path, direct: Any) -> None:
+    """The digest stops it; with the digest made right, what is needed; with that made right, the policy."""
     sign = tmp_path / "the-pickle-ran"
     evil = pickle.dumps(Canary(sign)).ljust(bundle.manifest["files"][PIPELINE]["size"], b"\0")
     (bundle.directory / PIPELINE).write_bytes(evil)
-    if libraries is not None:
-        rewrite(bundle, libraries=libraries, files={**bundle.manifest["files"], PIPELINE: describe(evil)})
+    if direct is not None:
+        rewrite(bundle, requirements=needing(*direct), files={**bundle.manifest["files"], PIPELINE: describe(evil)})
     opened = open_bundle(bundle.directory)
 
     refusal(opened.pipeline)
@@ -244,6 +263,7 @@ def test_a_manifest_that_is_none_is_refused(bundle: Bundle, content: bytes) -> N
         "python",
         "plugins",
         "libraries",
+        "requirements",
         "files",
         PIPELINE,
     ],
@@ -270,22 +290,30 @@ def test_a_manifest_that_names_a_file_outside_is_refused_by_that_name(bundle: Bu
     assert repr(name) in message
 
 
-@pytest.mark.parametrize("future", [2, 0, None])
-def test_a_manifest_of_another_format_is_refused(bundle: Bundle, future: Any) -> None:
-    (bundle.directory / MANIFEST).write_text(json.dumps({"format": future, "what": "nobody here knows"}))
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [
+        (1, "it was made by an older Pegboard: train again"),
+        (0, "it was made by an older Pegboard: train again"),
+        (3, "upgrade Pegboard"),
+        (None, "upgrade Pegboard"),
+    ],
+)
+def test_a_manifest_of_another_format_is_refused_with_what_helps(bundle: Bundle, other: Any, remedy: str) -> None:
+    (bundle.directory / MANIFEST).write_text(json.dumps({"format": other, "what": "nobody here knows"}))
 
     message = refusal(lambda: open_bundle(bundle.directory))
 
-    assert message.startswith(f"{bundle.directory} has format {future}; this Pegboard reads format 1")
+    assert message == f"{bundle.directory} has format {other}; this Pegboard reads format 2: {remedy}"
 
 
 def test_a_pipeline_of_another_scikit_learn_is_refused_with_the_command_that_helps(bundle: Bundle) -> None:
-    rewrite(bundle, libraries={**bundle.manifest["libraries"], "scikit-learn": "1.5.2"})
+    rewrite(bundle, requirements=needing(replace(SKLEARN, version="1.5.2")))
     opened = open_bundle(bundle.directory)
 
     verify(opened)
     assert refusal(opened.pipeline) == (
-        f"{bundle.directory} was made with scikit-learn 1.5.2, and {sklearn.__version__} is installed: "
+        f"{bundle.directory} needs scikit-learn 1.5.2, and {sklearn.__version__} is installed: "
         "pip install scikit-learn==1.5.2, or train again"
     )
 
@@ -297,8 +325,8 @@ def test_a_pipeline_of_another_scikit_learn_is_refused_with_the_command_that_hel
         (REPLAY, b"", "restore it from a copy, or train again"),
         (REPLAY, None, "restore it from a copy, or train again"),
         (MANIFEST, b"{", "restore it from a copy, or train again"),
-        (MANIFEST, b'{"format": 1}', "restore it from a copy, or train again"),
-        (MANIFEST, b'{"format": 2}', "upgrade Pegboard"),
+        (MANIFEST, b'{"format": 2}', "restore it from a copy, or train again"),
+        (MANIFEST, b'{"format": 3}', "upgrade Pegboard"),
     ],
     ids=["extra", "altered", "missing", "no JSON", "no fields", "future"],
 )
@@ -309,10 +337,3 @@ def test_a_refusal_says_what_to_do(bundle: Bundle, file: str, content: bytes | N
     else:
         path.write_bytes(content)
     assert remedy in refusal(lambda: verify(open_bundle(bundle.directory)))
-
-
-def test_a_pipeline_of_an_unknown_scikit_learn_is_refused_without_a_command_that_cannot_help(bundle: Bundle) -> None:
-    rewrite(bundle, libraries={})
-    message = refusal(open_bundle(bundle.directory).pipeline)
-    assert "None" not in message
-    assert "train again" in message

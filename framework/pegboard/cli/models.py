@@ -14,6 +14,7 @@ from pegboard.cli.history import at, history
 from pegboard.cli.output import console, print_json, print_leaderboard, table
 from pegboard.cli.places import find_registry, registry_flags
 from pegboard.cli.promotion import promote, record_deploy, rollback
+from pegboard.cli.requirements import requirements
 from pegboard.config import experiment_name
 from pegboard.difference import differences
 from pegboard.errors import BundleError, PegboardError, RegistryError
@@ -26,7 +27,7 @@ def models() -> None:
     """List, show, compare, promote and roll back published versions."""
 
 
-for command in (promote, rollback, history, at, record_deploy):
+for command in (promote, rollback, history, at, record_deploy, requirements):
     models.add_command(command)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,6 +46,66 @@ def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 def print_json(data: Any) -> None:
     """Write JSON to standard output; what JSON cannot say is refused, not invented."""
     click.echo(json.dumps(data, indent=1, allow_nan=False, default=str))
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Let what is printed inside go to standard error, so that standard output carries a command's result alone.
+
+    What C code prints, and processes that are started inside, write to the descriptor: that is turned as well. A stream
+    that is closed, or no file of the process (a test's), is left as it is.
+    """
+    descriptor = _descriptor()
+    if descriptor is None:
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    _flush()
+    kept = os.dup(descriptor)
+    try:
+        _point_at_stderr(descriptor)
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        try:
+            _flush()
+        finally:
+            os.dup2(kept, descriptor)
+            os.close(kept)
+
+
+def end_results() -> None:
+    """Let everything that is still printed go to standard error: the command has written its result."""
+    _flush()
+    if (descriptor := _descriptor()) is not None:
+        _point_at_stderr(descriptor)
+    sys.stdout = sys.stderr
+
+
+def _descriptor() -> int | None:
+    """Return standard output's descriptor; none where the process was started without one: a file may have it now."""
+    try:
+        return None if sys.__stdout__ is None else sys.__stdout__.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _point_at_stderr(descriptor: int) -> None:
+    if sys.__stderr__ is not None:
+        os.dup2(sys.__stderr__.fileno(), descriptor)
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _flush() -> None:
+    """Empty the buffers, Python's and C's: what is in them was written before the descriptor turned."""
+    for stream in (sys.stdout, sys.__stdout__):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    if (ctypes := sys.modules.get("ctypes")) is not None:  # NumPy brings it; its import would slow every command
+        ctypes.CDLL(None).fflush(None)
 
 
 def console(*, stderr: bool = False) -> Console:

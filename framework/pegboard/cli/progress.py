@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,9 @@ from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElap
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from pegboard.runs.words import figure, tuned
 from pegboard.training.pipeline import Listener
+from pegboard.tuning import Trial, Tuning, best_of
 
 
 class Progress(Listener):
@@ -24,6 +27,8 @@ class Progress(Listener):
         self._task: TaskID | None = None
         self._console = console
         self._began: tuple[str, str, float] | None = None
+        self._best: dict[str, Trial | None] = {}
+        self._under: list[str] = []
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -42,6 +47,17 @@ class Progress(Listener):
         self._began = name, detail, time.perf_counter()
         self._task = self._bar.add_task(f"{name}: {detail}", total=None, count="")
 
+    def trial(self, model: str, trial: Trial, greater_is_better: bool) -> None:
+        """Say how far a model's search is."""
+        best = self._best[model] = best_of(filter(None, (self._best.get(model), trial)), greater_is_better)
+        if self._task is not None:
+            found = "" if best is None else f", best {figure(best.mean)}"
+            self._bar.update(self._task, description=f"tune: {model}", count=f"trial {trial.number + 1}{found}")
+
+    def tuned(self, tunings: Sequence[Tuning]) -> None:
+        """Keep what was found for the line of the stage, and those under it."""
+        self._under = [tuned(tuning) for tuning in tunings]
+
     def fold(self, candidate: str, done: int, total: int) -> None:
         """Move the bar."""
         if self._task is not None:
@@ -56,4 +72,6 @@ class Progress(Listener):
         self._bar.remove_task(self._task)
         took = f"  {time.perf_counter() - start:.1f} s"
         self._console.print(Text.assemble((mark, style), f" {name:<9}{detail}", (took, "dim")))
-        self._began = self._task = None
+        for line in self._under:
+            self._console.print(f"  {line}")
+        self._began, self._task, self._under = None, None, []

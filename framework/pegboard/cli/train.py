@@ -8,7 +8,7 @@ import click
 
 from pegboard.cli.experiment import experiment_from, training_flags
 from pegboard.cli.main import Board
-from pegboard.cli.output import as_json, console, print_json, print_leaderboard, print_report
+from pegboard.cli.output import as_json, console, print_json, print_leaderboard, print_report, stdout_for_results
 from pegboard.errors import ValidationFailed
 from pegboard.runs.words import figure
 
@@ -28,13 +28,13 @@ def train(board: Board, /, as_json: bool, **flags: Any) -> None:
     from pegboard.cli.progress import Progress
     from pegboard.training.pipeline import run
 
-    with Progress(console(stderr=True)) as progress:
-        try:
+    try:
+        with stdout_for_results(), Progress(console(stderr=True)) as progress:
             done = run(experiment, board.manager, board.catalog, progress)
-        except ValidationFailed as failure:
-            if as_json:
-                print_json({"validation": failure.report.to_dict()})
-            raise
+    except ValidationFailed as failure:
+        if as_json:
+            print_json({"validation": failure.report.to_dict()})
+        raise
     if as_json:
         print_json(done.to_dict())
         return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
 from typing import Any
 
-from pegboard.bundle import VALIDATION, library_version
+from packaging.utils import canonicalize_name
+
+from pegboard import requirements
+from pegboard.bundle import VALIDATION, Bundle
 from pegboard.gate.rule import Outcome, Promotion
 from pegboard.hookspecs import PROJECT
 from pegboard.registry import Registry
@@ -69,42 +71,27 @@ def _expectation(finding: Mapping[str, Any]) -> str:
 
 
 def plugins(promotion: Promotion) -> Outcome:
-    """Ask whether every distribution that took part in training is here, and its plugin can be imported."""
-    used = [plugin for plugin in promotion.bundle.manifest["plugins"] if plugin["distribution"]]
-    if problems := [problem for plugin in used for problem in _plugin_problems(plugin)]:
-        return Outcome(False, "; ".join(problems), "all installed")
-    others = [
-        f"{plugin['distribution']} {here} (trained with {plugin['version']})"
-        for plugin in used
-        if (here := library_version(plugin["distribution"])) != plugin["version"]
-    ]
-    found = f"{len(used)} are installed and can be imported" + (f", {', '.join(others)}" if others else "")
-    return Outcome(True, found, "all installed", {"other_versions": others})
+    """Ask whether every distribution that the pipeline needs is here, in a version that will do, and can be loaded."""
+    bundle, limit = promotion.bundle, "all installed, and as at training time"
+    if wrong := [*requirements.problems(bundle), *_not_imported(bundle)]:
+        return Outcome(False, "; ".join(wrong), limit)
+    direct, slower = bundle.requirements.direct, requirements.slower(bundle)
+    found = "; ".join([f"the {len(direct) - len(slower)} distributions that it needs are installed", *slower])
+    return Outcome(True, found, limit, {"needed": [requirement.pinned for requirement in direct], "slower": slower})
 
 
-def _plugin_problems(plugin: Mapping[str, Any]) -> Iterator[str]:
-    name, distribution = plugin["name"], plugin["distribution"]
-    if library_version(distribution) is None:
-        yield f"{distribution} is not installed: pip install {distribution}=={plugin['version']}"
-        return
-    found = _entry_point(entry_points(group=PROJECT, name=name), distribution)
-    if found is None:
-        yield f"{distribution} has no plugin {name!r} any more: pip install {distribution}=={plugin['version']}"
-        return
-    try:
-        found.load()
-    except (Exception, SystemExit) as error:
-        again = f"pip install --force-reinstall {distribution}=={plugin['version']}"
-        yield f"{distribution} cannot be imported: {type(error).__name__}: {error}; {again}"
-
-
-def _entry_point(found: Iterable[EntryPoint], distribution: str) -> EntryPoint | None:
-    return next((e for e in found if e.dist is not None and _same(e.dist.name, distribution)), None)
-
-
-def _same(one: str, other: str) -> bool:
-    """Compare names of distributions as the packaging specifications normalise them."""
-    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
+def _not_imported(bundle: Bundle) -> Iterator[str]:
+    """Say which of the plugins that serving needs are installed and cannot be imported."""
+    needed = {r.name: r for r in bundle.requirements.direct if r.kind != "kernel"}
+    for entry_point in entry_points(group=PROJECT):
+        found = entry_point.dist and needed.get(canonicalize_name(entry_point.dist.name))
+        if not found:
+            continue
+        try:
+            entry_point.load()
+        except (Exception, SystemExit) as error:
+            again = f"pip install --force-reinstall {found.pinned}"
+            yield f"{found.name} cannot be imported: {type(error).__name__}: {error}; {again}"
 
 
 def size(promotion: Promotion) -> Outcome:

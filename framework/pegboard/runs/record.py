@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from pegboard.errors import RegistryError
 from pegboard.leaderboard import Leaderboard
 from pegboard.stores import Store, StoreAway
+from pegboard.tuning import Tuning
 
 #: ``unfinished`` runs go on still, or were killed; of ``damaged`` ones nothing but the number can be read.
 Status = Literal["published", "failed", "interrupted", "unfinished", "damaged"]
@@ -44,6 +45,7 @@ class RunRecord:
     - ``data``: rows, origin, fingerprint (SHA-256 of features and target; ``None`` if the table does not fit its
       signature), signature, and ``schema``: for each column its kind (a feature's; else pandas' dtype), how many
       values are missing, and its role.
+    - ``tuning``: for each model that was tuned, what that has come to (:class:`pegboard.tuning.Tuning`).
     - ``candidates`` are the leaderboard's rows, best first, each with the ``parameters`` of its estimator; ``scorer``
       and ``greater_is_better`` say what the scores are. ``model`` is the winner's name.
     - ``evaluation``: the winner's recipe on the hold-out (:class:`pegboard.training.values.Evaluation`).
@@ -65,6 +67,7 @@ class RunRecord:
     validation: Mapping[str, Any] | None = None
     scorer: str = ""
     greater_is_better: bool = False
+    tuning: tuple[Mapping[str, Any], ...] = ()
     candidates: tuple[Mapping[str, Any], ...] = ()
     model: str = ""
     evaluation: Mapping[str, Any] | None = None
@@ -81,6 +84,11 @@ class RunRecord:
             return None
         board = {"scorer": self.scorer, "greater_is_better": self.greater_is_better, "candidates": self.candidates}
         return Leaderboard.from_dict(board)
+
+    @property
+    def tunings(self) -> tuple[Tuning, ...]:
+        """What tuning has come to, model by model."""
+        return tuple(map(Tuning.from_dict, self.tuning))
 
     @property
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
@@ -211,9 +219,10 @@ def _parse(data: bytes, where: str, number: int) -> RunRecord:
         read = json.loads(data)
         if read["format"] != FORMAT:
             raise RegistryError(f"{where} has format {read['format']}; this Pegboard reads format {FORMAT}: upgrade it")
-        record = RunRecord(**{**read, "candidates": tuple(read["candidates"])})
+        tables = {"tuning": tuple(read.get("tuning", ())), "candidates": tuple(read["candidates"])}
+        record = RunRecord(**{**read, **tables})
         wrong = [f.name for f in fields(RunRecord) if not isinstance(getattr(record, f.name), _TYPES[f.name])]
-        board = record.leaderboard  # its rows are what the lists and the report are made of
+        board, _ = record.leaderboard, record.tunings  # what the lists and the report are made of
         datetime.fromisoformat(record.started_at)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(f"{where} is not a run's record ({error}); restore it from a copy") from error
@@ -229,5 +238,5 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("experiment", "environment", "timings"), (dict,)),
     **dict.fromkeys(("data", "validation", "evaluation", "error"), _OPTIONAL),
     "greater_is_better": (bool,),
-    "candidates": (tuple,),
+    **dict.fromkeys(("tuning", "candidates"), (tuple,)),
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pegboard.signature import Signature
     from pegboard.training.candidate import Contender
     from pegboard.training.values import Evaluation
+    from pegboard.tuning import Tuning
 
 logger = logging.getLogger("pegboard")
 
@@ -105,10 +106,17 @@ class Recorder:
         """Note the digest of the table's content."""
         self._found["data"]["fingerprint"] = fingerprint
 
-    def comparing(self, contenders: Sequence[Contender], scorer: str, greater_is_better: bool) -> None:
-        """Note who competes, and by which scorer."""
-        self._contenders = {contender.name: contender for contender in contenders}
+    def measuring(self, scorer: str, greater_is_better: bool) -> None:
+        """Note which scorer the candidates are measured by."""
         self._found |= {"scorer": scorer, "greater_is_better": greater_is_better}
+
+    def tuned(self, tunings: Sequence[Tuning]) -> None:
+        """Note what tuning has come to."""
+        self._found["tuning"] = tuple(tuning.to_dict() for tuning in tunings)
+
+    def comparing(self, contenders: Sequence[Contender]) -> None:
+        """Note who competes."""
+        self._contenders = {contender.name: contender for contender in contenders}
 
     def candidate(self, candidate: Candidate) -> None:
         """Note one candidate's result."""
@@ -133,7 +141,8 @@ class Recorder:
             self._found["data"]["fingerprint"] = _fingerprint(*self._table)
         return replace(
             self._record,
-            **plain(self._found),  # so that observers are told now what they would be told later
+            # So that observers are told now what they would be told later.
+            **{**plain(self._found), "tuning": tuple(plain(self._found.get("tuning", ())))},
             candidates=tuple(plain(self._board())),
             timings=self._timings,
             finished_at=now(),

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pegboard.tuning import Tuning
 
 
 def figure(value: float | None, digits: int | None = None) -> str:
@@ -23,3 +27,19 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def tuned(tuning: Tuning) -> str:
+    """Say in a line what tuning a model has come to."""
+    count = f"{tuning.model}: {len(tuning.trials)} trial{'s' * (len(tuning.trials) != 1)}"
+    of_them = {"pruned": tuning.pruned, "failed": tuning.failed, "of earlier runs": tuning.resumed}
+    told = "".join(f", {number} {what}" for what, number in of_them.items() if number)
+    if tuning.after is None:
+        return f"{count}{told}; none has finished"
+    values = ", ".join(f"{name} = {value(found)}" for name, found in tuning.params.items())
+    return f"{count}{told}; {figure(tuning.before)} before, {figure(tuning.after)} after: {values or 'as it is'}"
+
+
+def value(parameter: object) -> str:
+    """Write a parameter that was found, as short as a reader needs it."""
+    return f"{parameter:.4g}" if isinstance(parameter, float) else str(parameter)

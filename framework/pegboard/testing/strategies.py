@@ -1,11 +1,13 @@
 """Hypothesis strategies for signatures and for tables that fit them.
 
-Tables come as sources deliver them, in any of the dtypes that pandas gives such data, nulls where the signature
-allows them.
+:func:`frames` come as sources deliver them, target included, in any of the dtypes that pandas gives such data, nulls
+where the signature allows them. :func:`tables` are what a model is asked for: features near those of its training.
+:func:`points` are parameters of a search space.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from pegboard.signature import LARGEST_INTEGER, LARGEST_NUMBER, ClassLabel, Feature, Signature
-from pegboard.specs import KINDS, TASKS
+from pegboard.space import Choice, Float, Integer, Range
+from pegboard.specs import KINDS, TASKS, Task
 
 _NAMES = st.text("abcdefghXYZ_ é", min_size=1, max_size=8)
 _TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -28,12 +31,12 @@ _DTYPES: dict[str, tuple[list[str], list[str]]] = {
 
 
 @st.composite
-def signatures(draw: st.DrawFn, max_features: int = 5) -> Signature:
-    """Draw a signature of either task, with unique column names."""
+def signatures(draw: st.DrawFn, max_features: int = 5, task: Task | None = None) -> Signature:
+    """Draw a signature of a task, or of either, with unique column names."""
     names = draw(st.lists(_NAMES, min_size=2, max_size=max_features + 1, unique=True))
     features = tuple(draw(_features(name)) for name in names[1:])
-    task = draw(st.sampled_from(TASKS))
-    return Signature(task, features, names[0], classes=draw(_classes()) if task == "classification" else ())
+    drawn = draw(st.sampled_from(TASKS)) if task is None else task
+    return Signature(drawn, features, names[0], classes=draw(_classes()) if drawn == "classification" else ())
 
 
 @st.composite
@@ -92,3 +95,40 @@ def _targets(signature: Signature, rows: int, largest: float) -> st.SearchStrate
     twice = [*signature.classes, *signature.classes]
     rest = st.lists(st.sampled_from(signature.classes), min_size=rows - len(twice), max_size=rows - len(twice))
     return rest.flatmap(lambda labels: st.permutations([*twice, *labels])).map(list)
+
+
+@st.composite
+def tables(
+    draw: st.DrawFn, signature: Signature, min_rows: int = 1, max_rows: int = 5, beyond: float = 1.0
+) -> pd.DataFrame:
+    """Draw a table of features alone, each value :func:`near` what the signature's training has seen."""
+    rows = draw(st.integers(min_rows, max_rows))
+    drawn = {f.name: draw(st.lists(near(f, beyond), min_size=rows, max_size=rows)) for f in signature.features}
+    return pd.DataFrame({name: pd.Series(column, dtype=object) for name, column in drawn.items()})
+
+
+def near(feature: Feature, beyond: float = 1.0) -> st.SearchStrategy[Any]:
+    """Return a strategy for a value of a feature: at most so many widths of its range beyond the range."""
+    if feature.kind in ("category", "boolean") or feature.minimum is None or feature.maximum is None:
+        return values(feature)
+    width = beyond * (feature.maximum - feature.minimum)
+    low, high = feature.minimum - width, feature.maximum + width
+    numbers: st.SearchStrategy[Any] = (
+        st.integers(int(low), int(high)) if feature.kind == "integer" else st.floats(low, high)
+    )
+    return st.one_of(numbers, st.none()) if feature.nullable else numbers
+
+
+def points(space: Mapping[str, Range]) -> st.SearchStrategy[dict[str, Any]]:
+    """Return a strategy for one value of each parameter of a search space."""
+    return st.fixed_dictionaries({name: _within(values) for name, values in space.items()})
+
+
+def _within(values: Range) -> st.SearchStrategy[Any]:
+    if isinstance(values, Integer):
+        return st.integers(values.low, values.high)
+    if isinstance(values, Float):
+        return st.floats(values.low, values.high)
+    if isinstance(values, Choice):
+        return st.sampled_from(values.values)
+    raise TypeError(f"{values!r} is no range of pegboard.space")

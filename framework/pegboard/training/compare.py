@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from math import inf
-
-from threadpoolctl import threadpool_limits
 
 from pegboard.errors import TrainingError
 from pegboard.leaderboard import Candidate, Leaderboard
@@ -30,9 +28,12 @@ class _Progress:
     warnings: dict[str, None] = field(default_factory=dict)
 
     @property
-    def expected_seconds(self) -> float:
-        """What a further fold should take; unknown counts as long, so every contender starts early."""
-        return max(self.seconds, default=inf)
+    def urgency(self) -> tuple[float, int]:
+        """What a further fold should take, unknown counting as long, and how many there are.
+
+        So every contender starts early, and none that hangs takes two threads before others have had one.
+        """
+        return max(self.seconds, default=inf), len(self.pending)
 
     def add(self, fold: int, scored: Scored) -> None:
         """Note what a fold came to."""
@@ -77,8 +78,16 @@ def compare(
     """
     runs = [_Progress(contender, list(range(len(folds)))) for contender in contenders]
     workers = workers or available_cpus()
-    with fitting(table, folds, scorer, isolation or Isolation(), workers) as fit:
-        _run_all(runs, fit, workers, on_fold, on_candidate)
+    with (
+        # Threads also where fits are in processes: one waits for each. They are joined when nothing can hold them up.
+        ThreadPoolExecutor(workers, "fold") as pool,
+        fitting(table, folds, scorer, isolation or Isolation(), workers) as fit,
+    ):
+        try:
+            _run_all(runs, fit, pool, on_fold, on_candidate)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     board = Leaderboard.of(scorer.name, scorer.greater_is_better, [run.candidate() for run in runs])
     if not board.finished:
         reasons = "\n  ".join(f"{c.name}: {c.error}" for c in board.candidates)
@@ -89,35 +98,26 @@ def compare(
 def _run_all(
     runs: Sequence[_Progress],
     fit: Fit,
-    workers: int,
+    pool: Executor,
     on_fold: Callable[[str, int, int], None],
     on_candidate: Callable[[Candidate], None],
 ) -> None:
-    """Run (contender, fold) tasks over threads, the longest first as far as it is known.
-
-    Threads also where fits are in processes: one waits for each. BLAS and OpenMP keep to one thread each, because
-    otherwise every fit would start as many as there are processors.
-    """
+    """Run (contender, fold) tasks, the longest first as far as it is known."""
     lock, total, done = threading.Lock(), sum(len(run.pending) for run in runs), 0
     left = {run.contender.name: len(run.pending) for run in runs}
 
     def next_task() -> _Progress:
         with lock:
-            run = max((r for r in runs if r.pending), key=lambda r: r.expected_seconds)
+            run = max((r for r in runs if r.pending), key=lambda r: r.urgency)
             task = run.pending.pop(0)
         if not run.errors:
             run.add(task, fit(run.contender, task))
         return run
 
-    with threadpool_limits(1, user_api="blas"):
-        pool = ThreadPoolExecutor(workers, "fold", initializer=threadpool_limits, initargs=(1, "openmp"))
-        try:
-            for future in as_completed([pool.submit(next_task) for _ in range(total)]):
-                run = future.result()
-                name, done = run.contender.name, done + 1
-                left[name] -= 1
-                on_fold(name, done, total)
-                if not left[name]:
-                    on_candidate(run.candidate())
-        finally:
-            pool.shutdown(cancel_futures=True)
+    for future in as_completed([pool.submit(next_task) for _ in range(total)]):
+        run = future.result()
+        name, done = run.contender.name, done + 1
+        left[name] -= 1
+        on_fold(name, done, total)
+        if not left[name]:
+            on_candidate(run.candidate())

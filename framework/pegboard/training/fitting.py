@@ -7,10 +7,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from pegboard.errors import TrainingError, blamed
 from pegboard.specs import ScorerSpec
@@ -50,16 +52,35 @@ def available_cpus() -> int:
 Fit = Callable[[Contender, int], Scored]
 
 
-@contextmanager
-def fitting(table: Table, folds: Folds, scorer: ScorerSpec, isolation: Isolation, workers: int) -> Iterator[Fit]:
+def prepare(isolation: Isolation) -> None:
+    """Start beside the run what a later :func:`fitting` would otherwise wait for; may be left out."""
+    if isolation.mode == "process":
+        from pegboard.training import isolated
+
+        isolated.prepare()
+
+
+def fitting(
+    table: Table, folds: Folds, scorer: ScorerSpec, isolation: Isolation, workers: int
+) -> AbstractContextManager[Fit]:
     """Give the function that fits and scores; ``folds`` are (fit, score) pairs of positions.
 
-    At most ``workers`` threads call it at the same time, each with BLAS and OpenMP limited to one thread, because
-    otherwise every fit would start as many as there are processors.
+    At most ``workers`` threads call it at the same time. Each fit has one thread of BLAS and OpenMP, because otherwise
+    every one would start as many as there are processors. Leaving the context ends what runs in processes.
     """
+    if isolation.mode == "thread":
+        return in_threads(table, folds, scorer)
+    from pegboard.training.isolated import in_processes  # needs cloudpickle, which comes with the extra ``train``
+
+    return in_processes(table, folds, scorer, isolation.timeout, workers)
+
+
+@contextmanager
+def in_threads(table: Table, folds: Folds, scorer: ScorerSpec) -> Iterator[Fit]:
+    """Fit where one is called."""
     with blamed(f"scorer {scorer.name!r}"):
         measure = scorer.make()
-    with _CaughtWarnings() as caught:
+    with threadpool_limits(1, user_api="blas"), _CaughtWarnings() as caught:
         yield _InThreads(table, folds, measure, 1.0 if scorer.greater_is_better else -1.0, caught)
 
 
@@ -77,13 +98,15 @@ class _InThreads:
         try:
             with self.caught.into(messages):
                 pipeline = contender.build()  # imports its library the first time, which is no fitting
-                start = time.perf_counter()
-                pipeline.fit(*fit)
-                seconds = time.perf_counter() - start
-                value = self.sign * float(self.measure(pipeline, *score))
+                # OpenMP counts its threads for each thread that calls it, and only now the library is loaded.
+                with threadpool_limits(1, user_api="openmp"):
+                    start = time.perf_counter()
+                    pipeline.fit(*fit)
+                    seconds = time.perf_counter() - start
+                    value = self.sign * float(self.measure(pipeline, *score))
                 if not isfinite(value):
                     raise TrainingError(f"the score is {value}")
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: where fits run, nobody else raises them
             return Scored(None, seconds, f"fold {fold + 1}: {type(error).__name__}: {error}", tuple(messages))
         return Scored(value, seconds, None, tuple(messages))
 

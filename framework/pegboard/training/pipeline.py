@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pegboard.catalog import Catalog
@@ -28,8 +28,10 @@ from pegboard.training.publish import Trained, publish
 from pegboard.training.select import select
 from pegboard.training.source import load
 from pegboard.training.split import split
+from pegboard.training.tune import tune
 from pegboard.training.validate import validate
-from pegboard.training.values import Evaluation, Table, Winner
+from pegboard.training.values import Evaluation, Split, Table, Winner
+from pegboard.tuning import Budget, Trial, Tuning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,12 @@ class Listener:
 
     def stage(self, name: str, detail: str) -> None:
         """Note that a stage begins."""
+
+    def trial(self, model: str, trial: Trial, greater_is_better: bool) -> None:
+        """Note that one set of a model's parameters was tried; ``greater_is_better`` is the scorer's."""
+
+    def tuned(self, tunings: Sequence[Tuning]) -> None:
+        """Note what tuning has come to."""
 
     def fold(self, candidate: str, done: int, total: int) -> None:
         """Note that one of all candidates' folds is done."""
@@ -106,9 +114,9 @@ def _run(plan: Plan, registry: Registry, tell: _Announcer) -> Run:
     tell.stage("split", f"{experiment.folds} folds, {experiment.holdout:.0%} held out")
     parts = split(table, plan.splitter, folds=experiment.folds, holdout=experiment.holdout, seed=experiment.seed)
 
-    contenders = plan.contenders(signature)
-    tell.comparing(contenders, plan.scorer)
     isolation = Isolation(experiment.isolation, experiment.fit_timeout)
+    contenders = _tuned(plan, plan.contenders(signature), table, parts, isolation, tell)
+    tell.comparing(contenders, plan.scorer)
     board = compare(
         table,
         parts.folds,
@@ -131,9 +139,40 @@ def _run(plan: Plan, registry: Registry, tell: _Announcer) -> Run:
     winner = Winner(candidate, refit(contender, table), evaluation.score, evaluation.rows)
 
     tell.stage("publish", f"{candidate.name} as {experiment.name}")
-    version = publish(Trained(experiment, table, report, board, winner, tell.manager.plugins), registry)
+    recipe = _with_parameters(experiment, contenders)
+    version = publish(Trained(recipe, table, report, board, winner, tell.manager.plugins), registry)
     tell.published(version)
     return Run(tell.recorder.number, report, board, winner, version)
+
+
+def _tuned(
+    plan: Plan, contenders: Sequence[Contender], table: Table, parts: Split, isolation: Isolation, tell: _Announcer
+) -> Sequence[Contender]:
+    """Return the contenders as tuning leaves them: as they are, where none is asked for."""
+    if plan.tuner is None:
+        return contenders
+    experiment = plan.experiment
+    tell.tuning(plan.scorer, plan.tuner.name, experiment.tune)
+    tunings = tune(
+        table,
+        parts.folds,
+        contenders,
+        plan.scorer,
+        plan.tuner,
+        Budget.parse(experiment.tune),
+        origins=plan.origins,
+        isolation=isolation,
+        on_trial=lambda model, trial: tell.listener.trial(model, trial, plan.scorer.greater_is_better),
+    )
+    tell.tuned(tunings)
+    found = {tuning.model: tuning for tuning in tunings}
+    return [c.after(found[c.name]) if c.name in found else c for c in contenders]
+
+
+def _with_parameters(experiment: Experiment, contenders: Sequence[Contender]) -> Experiment:
+    """Return the experiment with the parameters that were found: what it takes to make the same model again."""
+    found = {contender.name: contender.params for contender in contenders if contender.tuned}
+    return replace(experiment, model_params={**experiment.model_params, **found})
 
 
 @dataclass(frozen=True)
@@ -163,9 +202,18 @@ class _Announcer:
     def tabled(self, table: Table) -> None:
         self.recorder.tabled(table.fingerprint)
 
+    def tuning(self, scorer: ScorerSpec, tuner: str, budget: str) -> None:
+        self.stage("tune", f"by {scorer.name}, with {tuner}: {budget}{' trials each' * budget.isdigit()}")
+        self.recorder.measuring(scorer.name, scorer.greater_is_better)
+
+    def tuned(self, tunings: Sequence[Tuning]) -> None:
+        self.recorder.tuned(tunings)
+        self.listener.tuned(tunings)
+
     def comparing(self, contenders: Sequence[Contender], scorer: ScorerSpec) -> None:
         self.stage("compare", f"{len(contenders)} candidates by {scorer.name}")
-        self.recorder.comparing(contenders, scorer.name, scorer.greater_is_better)
+        self.recorder.measuring(scorer.name, scorer.greater_is_better)
+        self.recorder.comparing(contenders)
 
     def fold(self, candidate: str, done: int, total: int) -> None:
         self.listener.fold(candidate, done, total)

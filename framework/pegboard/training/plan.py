@@ -8,7 +8,7 @@ from typing import Any
 
 from pegboard.catalog import Catalog
 from pegboard.config import Experiment
-from pegboard.errors import ConfigError, PluginError
+from pegboard.errors import ConfigError, PluginError, did_you_mean
 from pegboard.signature import Signature
 from pegboard.specs import (
     CriterionSpec,
@@ -16,11 +16,13 @@ from pegboard.specs import (
     PreprocessorSpec,
     ScorerSpec,
     SourceSpec,
+    Spec,
     SplitterSpec,
     Task,
+    TunerSpec,
     check_options,
 )
-from pegboard.training.candidate import Contender
+from pegboard.training.candidate import Contender, tunable
 from pegboard.training.source import configured
 
 DEFAULT_SCORERS: Mapping[Task, str] = {"regression": "rmse", "classification": "log-loss"}
@@ -28,7 +30,11 @@ DEFAULT_SCORERS: Mapping[Task, str] = {"regression": "rmse", "classification": "
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment with every name resolved."""
+    """An experiment with every name resolved.
+
+    ``tuner`` is ``None`` where nothing is tuned. ``origins`` say, by name, which plugin the models are of, and which
+    the scorer and the preprocessor.
+    """
 
     experiment: Experiment
     source: SourceSpec
@@ -38,6 +44,8 @@ class Plan:
     preprocessor: PreprocessorSpec
     splitter: SplitterSpec
     criterion: CriterionSpec
+    tuner: TunerSpec | None
+    origins: Mapping[str, str]
 
     def contenders(self, signature: Signature) -> list[Contender]:
         """Return one contender for each model."""
@@ -51,15 +59,20 @@ class Plan:
 def make_plan(experiment: Experiment, catalog: Catalog) -> Plan:
     """Resolve an experiment's names; raise :class:`ConfigError` or :class:`PluginError` at the first that is wrong."""
     source, source_options = configured(catalog.get(SourceSpec, experiment.source), experiment.source_options)
+    models = _models(experiment, catalog, source.task)
+    scorer = find_scorer(experiment.scorer or DEFAULT_SCORERS[source.task], source.task, catalog)
+    preprocessor = catalog.get(PreprocessorSpec, experiment.preprocessor)
     return Plan(
         experiment=experiment,
         source=source,
         source_options=source_options,
-        models=_models(experiment, catalog, source.task),
-        scorer=find_scorer(experiment.scorer or DEFAULT_SCORERS[source.task], source.task, catalog),
-        preprocessor=catalog.get(PreprocessorSpec, experiment.preprocessor),
+        models=models,
+        scorer=scorer,
+        preprocessor=preprocessor,
         splitter=catalog.get(SplitterSpec, experiment.splitter),
         criterion=catalog.get(CriterionSpec, experiment.criterion),
+        tuner=_tuner(experiment, models, catalog),
+        origins=_origins((*models, scorer, preprocessor), catalog),
     )
 
 
@@ -96,3 +109,25 @@ def _models(experiment: Experiment, catalog: Catalog, task: Task) -> tuple[Model
     if all(model.baseline for model in competing.values()):
         raise PluginError(f"no model for {task} is installed: pip install pegboard-sklearn, for example")
     return tuple(competing.values())
+
+
+def _tuner(experiment: Experiment, models: tuple[ModelSpec, ...], catalog: Catalog) -> TunerSpec | None:
+    if not experiment.tune:
+        return None
+    name, params = experiment.tuner, experiment.model_params
+    tuner = catalog.find(TunerSpec, name)
+    if tuner is None:
+        hint = did_you_mean(name, catalog.names(TunerSpec)) or f": pip install pegboard-{name}"
+        raise PluginError(f"tune is {experiment.tune!r}, and no tuner named {name!r} is installed and loaded{hint}")
+    if not any(tunable(model, params.get(model.name, {})) for model in models):
+        competing = ", ".join(model.name for model in models if not model.baseline)
+        raise ConfigError(
+            f"tune is {experiment.tune!r}, and nothing is there to tune: {competing} declare no search space, or "
+            "[models.NAME] sets all of its parameters"
+        )
+    return tuner
+
+
+def _origins(chosen: tuple[Spec, ...], catalog: Catalog) -> Mapping[str, str]:
+    plugins = {id(entry.spec): entry.plugin for entry in catalog.entries()}
+    return {spec.name: str(plugins.get(id(spec), "")) for spec in chosen}

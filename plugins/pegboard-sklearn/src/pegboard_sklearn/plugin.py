@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pegboard import ModelSpec, ScorerSpec, Wants, hookimpl
+from pegboard import Choice, Float, Integer, ModelSpec, ScorerSpec, Wants, hookimpl
 from pegboard_sklearn import models, scorers
 
 
@@ -15,13 +15,43 @@ def register_models() -> list[ModelSpec]:
     scaled = Wants(scaling=True)
     ols, l2, trees = "ordinary least squares", "L2 penalty", "100 trees"
     rbf, calibrated = "RBF kernel, on a scaled target", "RBF kernel, calibrated probabilities"
+    # A support vector machine's own gamma, "scale", is no number: where it is tuned, it is still what comes first.
+    kernel = {"C": Float(0.01, 1000.0, log=True), "gamma": Float(1e-4, 1.0, log=True)}
+    # More trees are never worse, only slower, so their number is not searched.
+    forest = {"max_depth": Choice(None, 4, 8, 16), "min_samples_leaf": Integer(1, 20, log=True)}
     return [
         regressor(name="linear-regression", make=models.linear_regression, wants=scaled, complexity=1, summary=ols),
-        regressor(name="svr", make=models.svr, wants=scaled, complexity=5, summary=rbf),
-        regressor(name="random-forest-regressor", make=models.random_forest_regressor, complexity=10, summary=trees),
-        classifier(name="logistic-regression", make=models.logistic_regression, wants=scaled, complexity=1, summary=l2),
-        classifier(name="svc", make=models.svc, wants=scaled, complexity=5, summary=calibrated),
-        classifier(name="random-forest-classifier", make=models.random_forest_classifier, complexity=10, summary=trees),
+        regressor(
+            name="svr",
+            make=models.svr,
+            wants=scaled,
+            complexity=5,
+            summary=rbf,
+            space={**kernel, "epsilon": Float(0.001, 1.0, log=True)},
+        ),
+        regressor(
+            name="random-forest-regressor",
+            make=models.random_forest_regressor,
+            complexity=10,
+            summary=trees,
+            space={**forest, "max_features": Float(0.1, 1.0)},
+        ),
+        classifier(
+            name="logistic-regression",
+            make=models.logistic_regression,
+            wants=scaled,
+            complexity=1,
+            summary=l2,
+            space={"C": Float(1e-4, 1e4, log=True)},
+        ),
+        classifier(name="svc", make=models.svc, wants=scaled, complexity=5, summary=calibrated, space=kernel),
+        classifier(
+            name="random-forest-classifier",
+            make=models.random_forest_classifier,
+            complexity=10,
+            summary=trees,
+            space={**forest, "max_features": Choice("sqrt", "log2", 0.5, 1.0)},
+        ),
     ]
 
 

@@ -1,0 +1,1 @@
+"""LightGBM's gradient boosting for Pegboard."""

@@ -1,0 +1,1 @@
+"""Tunes Pegboard's models with Optuna."""

@@ -1,0 +1,1 @@
+"""SQL queries as tables for Pegboard."""
