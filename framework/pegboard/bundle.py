@@ -18,7 +18,6 @@ from typing import Any
 
 from pegboard.errors import BundleError
 from pegboard.leaderboard import Leaderboard
-from pegboard.provenance import library_version  # noqa: F401
 from pegboard.requirements import Requirements, refuse_lacking
 from pegboard.signature import Signature
 from pegboard.stores import Fetch

@@ -54,8 +54,9 @@ class NativeColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
     """Numbers as they are, texts as pandas' categories, for models that know both, and NaN.
 
     A text becomes the position of its category among those of the fit, in sorted order; the category is missing for a
-    text that the fit has not seen, or that is rarer than the :data:`MOST_NATIVE` most frequent. The columns are
-    renamed ``f0``, ``f1``, … because some libraries refuse some characters in names.
+    text that the fit has not seen, or that is rarer than the :data:`MOST_NATIVE` most frequent. A number that the fit
+    has never seen is 0 where it is missing, as in :func:`tabular`: some libraries refuse a column without any value.
+    The columns are renamed ``f0``, ``f1``, … because some libraries refuse some characters in names.
     """
 
     def __init__(self, categorical: Sequence[str] = ()) -> None:
@@ -66,21 +67,24 @@ class NativeColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.feature_names_in_ = np.asarray(X.columns, dtype=object)
         self.n_features_in_ = X.shape[1]
         self.categories_ = [_frequent(X[name]) if name in self.categorical else None for name in X.columns]
+        self.missing_ = [0.0 if len(X) and X[name].isna().all() else np.nan for name in X.columns]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - scikit-learn's name
         """Return (rows, features): float64 columns, and categorical ones, their categories numbers from 0 on."""
-        columns = zip(X.columns, self.categories_, strict=True)
+        columns = zip(self.feature_names_in_, self.categories_, self.missing_, strict=True)
         return pd.DataFrame(
-            {f"f{i}": X[name] if known is None else _codes(X[name], known) for i, (name, known) in enumerate(columns)},
+            {
+                f"f{position}": X[name].fillna(missing) if known is None else _codes(X[name], known)
+                for position, (name, known, missing) in enumerate(columns)
+            },
             index=X.index,
         )
 
 
 def _frequent(column: pd.Series[Any]) -> list[str]:
-    counts = column.value_counts()
-    ordered = sorted(counts.index, key=lambda category: (-counts[category], category))
-    return sorted(ordered[:MOST_NATIVE])
+    counts = column.value_counts().sort_index()
+    return sorted(counts.sort_values(ascending=False, kind="stable").index[:MOST_NATIVE])
 
 
 def _codes(column: pd.Series[Any], known: list[str]) -> pd.Categorical[int]:

@@ -119,6 +119,7 @@ _BY_NAME: Mapping[str, str] = {
     "sklearn.cluster._kmeans": "_kmeans_single_elkan _kmeans_single_lloyd",
     "sklearn.neighbors._ball_tree": "newObj",
     "sklearn.neighbors._kd_tree": "newObj",
+    "sklearn.utils.validation": "check_array",  # by which gradient boosting lets numbers pass
 }
 
 #: Single names, as a pickle gives them.

@@ -33,7 +33,7 @@ from pegboard.catalog import Catalog
 from pegboard.errors import PluginError, TrainingError
 from pegboard.leaderboard import Leaderboard
 from pegboard.learning import learn_signature
-from pegboard.training import isolated
+from pegboard.training import isolated, working
 from pegboard.training.candidate import Contender
 from pegboard.training.compare import compare
 from pegboard.training.fitting import Isolation
@@ -281,6 +281,17 @@ def test_models_come_from_modules_whether_or_not_those_can_be_imported(
     contenders = [contend("own", module.make), contend("svr", SVR)]
     board = compared(contenders)
     assert board["own"].scores == board["svr"].scores != ()
+
+
+def test_a_table_comes_to_a_worker_as_it_is(table: Table, tmp_path: Path) -> None:
+    working.write(file := str(tmp_path / "table"), table, [(np.arange(3), np.arange(3, 5))])
+    there, folds = working.read(file)
+    pd.testing.assert_frame_equal(there.features, table.features, check_exact=True)
+    types = [{type(value) for value in table_.features["where"]} for table_ in (there, table)]
+    assert types == [{str, float}] * 2
+    assert there.signature == table.signature
+    np.testing.assert_array_equal(there.target, table.target)
+    assert [[part.tolist() for part in fold] for fold in folds] == [[[0, 1, 2], [3, 4]]]
 
 
 def test_leaving_a_comparison_ends_its_processes_at_once(doing: Make, compared: Compare, tmp_path: Path) -> None:

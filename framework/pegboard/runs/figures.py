@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 
 from pegboard.leaderboard import Leaderboard
 from pegboard.runs.svg import ACCENT, INK, MUTED, PALETTE, SERIES, drawn, label
+from pegboard.tuning import Tuning
 
 #: So many columns are shown, the most important first.
 MOST_BARS = 15
@@ -38,6 +39,23 @@ def leaderboard(board: Leaderboard, winner: str) -> str:
 
     means = "; ".join(f"{c.name} {c.mean:,.6g}" for c in rows)
     return drawn("folds", f"Scores on each fold with their mean: {means}", 0.55 + 0.55 * len(rows), draw)
+
+
+def search(tuning: Tuning, scorer: str) -> str:
+    """What each finished trial of a model came to, and the best so far."""
+    finished = [(trial.number + 1, trial.mean) for trial in tuning.trials if trial.finished]
+    best = [(number + 1, mean) for number, mean in tuning.progress]
+
+    def draw(axes: Axes) -> None:
+        axes.plot(*zip(*finished, strict=True), "o", color=SERIES, alpha=0.55, markersize=4, markeredgewidth=0)
+        steps = [*best, (len(tuning.trials), best[-1][1])]
+        axes.plot(*zip(*steps, strict=True), color=ACCENT, linewidth=2, drawstyle="steps-post")
+        axes.set(xlabel="trial", ylabel=f"mean {label(scorer)}", xlim=(0.5, len(tuning.trials) + 0.5))
+        _thousands(axes, "x", "y")
+
+    found = "; ".join(f"trial {number} {mean:,.6g}" for number, mean in best)
+    name = f"search-{tuning.model}"
+    return drawn(name, f"Best mean score so far of {tuning.model}: {found}", 2.4, draw)
 
 
 def predictions(actual: Sequence[float], predicted: Sequence[float], target: str) -> str:

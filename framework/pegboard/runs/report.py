@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pegboard.leaderboard import Leaderboard
 from pegboard.runs import figures
 from pegboard.runs.record import RunRecord
-from pegboard.runs.words import figure, seconds
+from pegboard.runs.words import figure, seconds, value
 
 #: So many categories of a feature are listed.
 MOST_CATEGORIES = 8
@@ -34,7 +34,13 @@ def render(record: RunRecord) -> str:
     environment = Environment(
         loader=PackageLoader("pegboard.runs"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"figure": figure, "seconds": seconds, "plain": _plain}
+    filters: Mapping[str, Callable[..., str]] = {
+        "figure": figure,
+        "seconds": seconds,
+        "plain": _plain,
+        "parameter": value,
+    }
+    environment.filters |= filters
     board = record.leaderboard
     page = environment.get_template("report.html").render(
         run=record,
@@ -42,6 +48,8 @@ def render(record: RunRecord) -> str:
         winner=board[record.model] if board is not None and record.winner is not None else None,
         headline=_headline(record, board),
         folds=_folds(record, board),
+        tunings=record.tunings,
+        searches=_searches(record),
         drawings=_drawings(record),
         confusion=_confusion(record.evaluation),
         findings=_findings(record.validation),
@@ -71,6 +79,15 @@ def _folds(record: RunRecord, board: Leaderboard | None) -> Drawing | None:
         return None
     caption = "Each point is a fold, each bar the mean. All candidates had the same folds."
     return Drawing("Scores on each fold", Markup(figures.leaderboard(board, record.model)), caption)  # noqa: S704
+
+
+def _searches(record: RunRecord) -> Sequence[Drawing]:
+    caption = "Each point is a trial with a score on every fold, the line the best so far."
+    return [
+        Drawing(tuning.model, Markup(figures.search(tuning, record.scorer)), caption)  # noqa: S704
+        for tuning in record.tunings
+        if tuning.finished
+    ]
 
 
 def _drawings(record: RunRecord) -> Sequence[Drawing]:
@@ -167,6 +184,12 @@ def _limits(record: RunRecord, board: Leaderboard | None) -> Sequence[str]:
         "Values outside the ranges and categories below were not seen in training; what the model makes of them was "
         "not measured.",
     ]
+    if any(tuning.model == record.model for tuning in record.tunings):
+        limits.insert(
+            0,
+            "The model's parameters were chosen on the same folds that it was compared on, so its mean there is "
+            "optimistic. The rows held out had no part in that.",
+        )
     if board is not None and record.winner is not None and not board.beats_baseline(board[record.model]):
         limits.insert(0, "The model does not beat the baseline: what it has learned does not help.")
     if record.evaluation is not None and record.evaluation["score"] is None:

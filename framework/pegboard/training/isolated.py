@@ -15,13 +15,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from multiprocessing import connection, forkserver
 from multiprocessing.context import BaseContext
 from tempfile import TemporaryDirectory
 from types import ModuleType
-
-import joblib
 
 from pegboard.errors import TrainingError, blamed
 from pegboard.specs import ScorerSpec
@@ -29,7 +26,7 @@ from pegboard.training.candidate import Contender
 from pegboard.training.fitting import Fit, Folds, Scored
 from pegboard.training.sending import REMEDY, dump
 from pegboard.training.values import Table
-from pegboard.training.working import Job, work
+from pegboard.training.working import Job, work, write
 
 #: What the server imports before it forks the first worker.
 PRELOADED = "pegboard.training.warm"
@@ -91,7 +88,7 @@ def _write(stack: ExitStack, table: Table, folds: Folds) -> str:
     try:
         directory = stack.enter_context(TemporaryDirectory(prefix="pegboard-", ignore_cleanup_errors=True))
         file = os.path.join(directory, "table.joblib")
-        joblib.dump((replace(table, frame=table.features), tuple(folds)), file)
+        write(file, table, folds)
     except OSError as error:
         raise TrainingError(
             f"the table cannot be written for the processes that fit: {error}: set TMPDIR to a directory with room for "

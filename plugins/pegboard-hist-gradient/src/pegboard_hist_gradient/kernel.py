@@ -98,7 +98,9 @@ def _thresholds(trees: Sequence[Any], feature: int) -> list[float]:
 
 
 def _splits(nodes: npt.NDArray[Any], feature: int) -> npt.NDArray[Any]:
-    return nodes[(nodes["feature_idx"] == feature) & (nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)]
+    chosen = (nodes["feature_idx"] == feature) & (nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)
+    splits: npt.NDArray[Any] = nodes[chosen]
+    return splits
 
 
 def _tree(tree: Any, thresholds: Sequence[Sequence[float]]) -> BoostedTree:

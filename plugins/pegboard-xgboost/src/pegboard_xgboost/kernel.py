@@ -61,7 +61,7 @@ class Boosted:
         return np.asarray(answers, dtype=np.float64)
 
 
-def build(pipeline: Any, signature: Signature) -> Boosted | None:
+def compile_pipeline(pipeline: Any, signature: Signature) -> Boosted | None:
     """Compile a fitted pipeline that ends in a regressor or classifier of XGBoost; ``None`` if it is not known."""
     estimator = pipeline.steps[-1][1] if hasattr(pipeline, "steps") else pipeline
     booster, encoder = estimator.get_booster(), Encoder.of(pipeline, signature)

@@ -63,6 +63,6 @@ def register_kernels() -> list[KernelSpec]:
 
 def build(pipeline: Any, signature: Signature) -> Kernel | None:
     """Compile a fitted pipeline that ends in one of XGBoost's estimators."""
-    from pegboard_xgboost import kernel
+    from pegboard_xgboost.kernel import compile_pipeline
 
-    return kernel.build(pipeline, signature)
+    return compile_pipeline(pipeline, signature)
