@@ -110,6 +110,7 @@ def write_bundle() -> Callable[..., Path]:
             "python": "3",
             "plugins": [],
             "libraries": {},
+            "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
             "metrics": {},
             "data": {},
         }

@@ -111,7 +111,8 @@ class Requirements:
 def find(asked: Iterable[Asked], kernel: tuple[str, str] | None = None) -> Requirements:
     """Return what a pickle needs that has asked for these names.
 
-    ``kernel`` is the name of the kernel that would serve, and of the distribution that brings it.
+    ``kernel`` is the name of the kernel that would serve, and of the distribution that brings it; that of Pegboard's
+    own is empty.
     """
     from packaging.utils import canonicalize_name
 
@@ -122,7 +123,7 @@ def find(asked: Iterable[Asked], kernel: tuple[str, str] | None = None) -> Requi
     based, _ = _owned({base for each in names for base in _bases(each.found)})
     kinds: dict[str, Kind] = dict.fromkeys([*owned, *based], "classes")
     causes = {name: paths[:MOST_CAUSES] for name, paths in (based | owned).items()}
-    if kernel is not None and library_version(kernel[1]) is not None:
+    if kernel is not None and kernel[1] and library_version(kernel[1]) is not None:
         brings = canonicalize_name(kernel[1])
         kinds.setdefault(brings, "kernel")
         causes[brings] = [f"kernel {kernel[0]}", *causes.get(brings, ())]

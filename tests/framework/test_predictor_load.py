@@ -30,6 +30,7 @@ from pegboard.leaderboard import Candidate, Leaderboard
 from pegboard.learning import learn_signature
 from pegboard.predictor import Answers, Predictor
 from pegboard.preprocessing import tabular
+from pegboard.provenance import RECORDED, library_version
 from pegboard.signature import Signature
 
 HOUSES = pd.DataFrame(
@@ -71,7 +72,8 @@ def bundled(directory: Path, pipeline: Any, signature: Signature, stored: dict[s
         "data": {},
         "python": "3",
         "plugins": [],
-        "libraries": {name: bundles.library_version(name) for name in bundles.RECORDED},
+        "libraries": {name: library_version(name) for name in RECORDED},
+        "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
     }
     files = {bundles.PIPELINE: pickled.getvalue(), bundles.REPLAY: json.dumps(stored).encode()}
     return bundles.write(directory / "bundle", manifest, files)

@@ -45,6 +45,7 @@ MANIFEST = {
     "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
     "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
     "libraries": {},
+    "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
     "metrics": {},
     "data": {},
     "python": "3",

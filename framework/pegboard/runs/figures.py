@@ -51,7 +51,8 @@ def search(tuning: Tuning, scorer: str) -> str:
         steps = [*best, (len(tuning.trials), best[-1][1])]
         axes.plot(*zip(*steps, strict=True), color=ACCENT, linewidth=2, drawstyle="steps-post")
         axes.set(xlabel="trial", ylabel=f"mean {label(scorer)}", xlim=(0.5, len(tuning.trials) + 0.5))
-        _thousands(axes, "x", "y")
+        _thousands(axes, "y")
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
 
     found = "; ".join(f"trial {number} {mean:,.6g}" for number, mean in best)
     name = f"search-{tuning.model}"

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from pegboard import hookspecs
 from pegboard.errors import PluginError, did_you_mean
-from pegboard.manager import BUILT_IN, LOAD_VARIABLE, Manager, Plugin, load_plugins
+from pegboard.manager import LOAD_VARIABLE, Manager, Plugin, load_plugins
 from pegboard.testing.kit import Kit, Options, Thing
-
-_BUILT_IN_MODULE = "pegboard.defaults"
 
 
 def loaded_kit(name: str, options: Options, found: Iterable[EntryPoint] | None = None) -> Kit:
@@ -26,8 +22,7 @@ def make_kit(name: str, manager: Manager, options: Options, found: Iterable[Entr
     """Return the kit for the plugins of that name; raise :class:`PluginError` where there is none, or it is broken."""
     installed = list(entry_points(group=hookspecs.PROJECT) if found is None else found)
     plugins = _named(name, manager, installed)
-    modules = {entry_point.name: entry_point.module for entry_point in installed} | {BUILT_IN: _BUILT_IN_MODULE}
-    kit = Kit(manager, modules, options)
+    kit = Kit(manager, options)
     kit.things = [thing for plugin in plugins for thing in _things(kit, plugin)]
     return kit
 
@@ -61,7 +56,7 @@ def _named(name: str, manager: Manager, installed: Iterable[EntryPoint]) -> list
 def _why_not(name: str, manager: Manager) -> str:
     reasons = [str(problem) for problem in manager.problems if problem.plugin.split(" ")[0] == name]
     left_out = f"plugin {name!r} is not loaded: {LOAD_VARIABLE} leaves it out; add {name} to it"
-    return "; ".join(reasons) or left_out
+    return f"{'; '.join(reasons)} (`pegboard plugins doctor` says more)" if reasons else left_out
 
 
 def _things(kit: Kit, plugin: Plugin) -> Iterator[Thing]:
@@ -69,11 +64,11 @@ def _things(kit: Kit, plugin: Plugin) -> Iterator[Thing]:
     for entry in kit.catalog.entries():
         if entry.plugin == plugin:
             yield Thing(entry.spec.kind, entry.spec.name, plugin, entry.spec)
-    for event in observed(import_module(kit.modules[plugin.name])):
+    for event in observed(kit.manager.module(plugin)):
         yield Thing("observer", event, plugin)
 
 
-def observed(module: Any) -> list[str]:
+def observed(module: object) -> list[str]:
     """Return the events that a plugin's module observes."""
     marks = {name: getattr(found, f"{hookspecs.PROJECT}_impl", None) for name, found in vars(module).items()}
     hooks = [mark.get("specname") or name for name, mark in marks.items() if mark]

@@ -17,9 +17,11 @@ TIMEOUT = 300
 
 def listing(subject: Subject) -> dict[str, Any]:
     """Return what :mod:`pegboard.testing.child` finds when it imports the subject's plugin and calls its factories."""
-    plugin = subject.thing.plugin.name
-    module = subject.kit.modules[plugin]
-    return subject.kit.keep(("listing", plugin), lambda: ask("pegboard.testing.child", {"module": module}))
+    plugin = subject.thing.plugin
+    module = getattr(subject.kit.manager.module(plugin), "__name__", None)
+    if module is None:
+        raise Failed(f"plugin {plugin.name!r} is no module, so a fresh process cannot import it")
+    return subject.kit.keep(("listing", plugin.name), lambda: ask("pegboard.testing.child", {"module": module}))
 
 
 def ask(module: str, question: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,11 +111,10 @@ class Finding:
 class Kit:
     """One conformance run: the board, the things that are checked, and what was found so far.
 
-    ``modules`` are the plugins' modules by the plugins' names; ``options`` are those of sources, by their names.
+    ``options`` are those of sources, by the sources' names.
     """
 
     manager: Manager
-    modules: Mapping[str, str]
     options: Options
     things: Sequence[Thing] = ()
     _findings: dict[tuple[str, str, str], Finding] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from hypothesis.errors import Flaky
 from pegboard.testing.kit import Failed
 
 
-def holds(body: Callable[..., None], *strategies: st.SearchStrategy[Any], examples: int = 20) -> None:
+def holds(body: Callable[..., None], *strategies: st.SearchStrategy[Any], examples: int = 12) -> None:
     """Call ``body`` with drawn values; raise the :class:`Failed` of the smallest example for which it fails."""
     run = given(*strategies)(body)
     tuned = settings(

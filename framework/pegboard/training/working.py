@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import joblib
+import numpy as np
+import pandas as pd
 
 from pegboard.training.fitting import Fit, Folds, Scored, in_threads
 from pegboard.training.sending import REMEDY
@@ -67,7 +69,7 @@ def write(file: str, table: Table, folds: Folds) -> None:
 
     As objects, eight columns of texts in a million rows would take each worker seconds to read.
     """
-    texts = [name for name, dtype in table.features.dtypes.items() if dtype == object]
+    texts = [name for name, dtype in table.features.dtypes.items() if dtype.kind == "O"]
     features = table.features.astype(dict.fromkeys(texts, "category"))
     joblib.dump((features, texts, table.target, table.signature, tuple(folds)), file)
 
@@ -75,8 +77,10 @@ def write(file: str, table: Table, folds: Folds) -> None:
 def read(file: str) -> tuple[Table, Folds]:
     """Read what :func:`write` has written; the table has its canonical columns again, and no others."""
     features, texts, target, signature, folds = joblib.load(file, mmap_mode="r")
-    features = features.astype(dict.fromkeys(texts, object))
-    return Table(features, signature, features, target), folds
+    # Plain arrays, which models know better than `numpy.memmap`; the bytes stay where they are.
+    columns = {name: np.asarray(column, dtype=object if name in texts else None) for name, column in features.items()}
+    whole = pd.DataFrame(columns, features.index, copy=False)
+    return Table(whole, signature, whole, np.asarray(target)), folds
 
 
 def _fit(fit: Fit, fold: int, task: bytes) -> Scored:

@@ -82,7 +82,7 @@ def test_what_is_wrong_with_a_csv_is_said_with_a_remedy(loaded: Load, content: s
         ('{"y":1,"y":2}\n', "specified twice"),
         ('{"y":1,"x":"2020-01-01"}\n', "column 'x' holds dates as texts"),
         ("nonsense\n", "is no whole jsonl file"),
-        (b'{"y":"\xff"}\n', "not written in utf-8"),
+        (b'{"y":"\xff"}\n', "texts are not UTF-8, as they must be: write it anew"),
     ],
 )
 def test_what_is_wrong_with_json_lines_is_said(loaded: Load, content: str | bytes, said: str) -> None:

@@ -78,7 +78,7 @@ class RefusesConstants(LinearRegression):
 
 class RefusesOneRow(LinearRegression):
     def predict(self, X):
-        return np.squeeze(X) @ self.coef_ + self.intercept_
+        return (X if len(X) > 1 else X[0]) @ self.coef_ + self.intercept_
 
 
 class RefusesFewRows(LinearRegression):
@@ -112,11 +112,12 @@ class Logarithm(LinearRegression):
     """Has no answer for what is not positive."""
 
     def fit(self, X, y):
-        return super().fit(np.log(np.abs(X[:, :1]) + 1e-9), y)
+        self.largest_ = X.mean(axis=0).argmax()
+        return super().fit(np.log(np.abs(X[:, [self.largest_]]) + 1e-9), y)
 
     def predict(self, X):
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.log(X[:, 0]) * self.coef_[0] + self.intercept_
+            return super().predict(X[:, [0]] * 0) + np.log(X[:, self.largest_]) * self.coef_[0]
 
 
 class HoldsLambda(LinearRegression):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 from pegboard.manager import Manager
@@ -17,7 +16,7 @@ from pegboard.testing.kit import Failed, Subject, attempting, check
 def takes_its_arguments(subject: Subject) -> None:
     """Called as a run calls it, by a manager that knows no other plugin."""
     manager, plugin = Manager(), subject.thing.plugin
-    manager.add(import_module(subject.kit.modules[plugin.name]), plugin)
+    manager.add(subject.kit.manager.module(plugin), plugin)
     with attempting("preparing something to observe"):
         given = payload(subject.thing.name, subject.kit)
     with _logged() as messages:

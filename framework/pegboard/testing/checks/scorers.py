@@ -114,7 +114,8 @@ def good_and_bad(task: Task) -> tuple[Answered, Answered]:
 def errors(task: Task, rows: int) -> st.SearchStrategy[Numbers]:
     """Return a strategy for the errors of an estimator that is wrong about some rows."""
     sizes = st.integers(-9, 9).map(float) if task == "regression" else st.sampled_from([0.0, 0.1, 0.25, 0.4, 0.75, 0.9])
-    return st.lists(sizes, min_size=rows, max_size=rows).map(np.array)
+    alike = sizes.map(lambda size: np.full(rows, size))
+    return st.one_of(alike, st.lists(sizes, min_size=rows, max_size=rows).map(np.array))
 
 
 @check("scorer", "finite-scores", "a score is a finite number")

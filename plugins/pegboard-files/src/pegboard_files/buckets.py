@@ -14,6 +14,8 @@ from pegboard.stores.aws import answers, connect
 from pegboard_files.opening import Place
 
 WILDCARD = re.compile(r"[*?\[]")
+#: How many keys are listed at a time; S3 gives no more.
+PAGE = 1000
 NEEDS = "s3:// needs boto3: pip install 'pegboard-files[s3]'"
 
 
@@ -29,7 +31,11 @@ def listed(bucket: str, pattern: str) -> list[Place]:
     except ValueError as error:
         raise DataError(f"s3://{bucket}/{pattern}: {error}") from None
     with answers(f"s3://{bucket}"):
-        pages = _client(bucket).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        pages = (
+            _client(bucket)
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE})
+        )
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
     return [_place(bucket, key) for key in sorted(keys) if fits.match(key) and not key.endswith("/")]
 

@@ -82,14 +82,16 @@ def read(handle: IO[bytes], shown: str, form: Form) -> pa.Table:
     except DataError as error:
         raise DataError(f"{shown}: {error}") from None
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise DataError(f"{shown} is no whole {kind} file: {str(error)[:500]}{_hint(error, form)}") from None
+        raise DataError(f"{shown} is no whole {kind} file: {str(error)[:500]}{_hint(error, kind, form)}") from None
     if not table.num_rows:
         raise DataError(f"{shown} has columns, but no rows")
     return table
 
 
-def _hint(error: Exception, form: Form) -> str:
+def _hint(error: Exception, kind: str, form: Form) -> str:
     if "UTF8" in str(error) or isinstance(error, UnicodeError):
+        if kind in ("parquet", "jsonl"):
+            return "; its texts are not UTF-8, as they must be: write it anew"
         return f'; it is not written in {form.encoding}: set encoding = "cp1252", or what it is'
     return ""
 
@@ -150,6 +152,7 @@ def _jsonl(handle: IO[bytes]) -> pa.Table:
         handle.seek(0)
         texts = pa.schema([(name, pa.string()) for name in stamps])
         table = json.read_json(handle, json.ReadOptions(block_size=BLOCK), json.ParseOptions(explicit_schema=texts))
+    table.validate(full=True)
     return table
 
 

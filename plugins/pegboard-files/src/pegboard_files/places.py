@@ -80,7 +80,7 @@ def found(path: str) -> Iterator[Place]:
             raise DataError(f'{shown(path)}: a web server lists no files: name each of them, path = ["…", "…"]')
         places = [Place(path, shown(path), "http")]
     else:
-        places = _local(unquote(parts.path) if "://" in path else os.path.expanduser(path))
+        places = _local(unquote(path.partition("://")[2]) if "://" in path else os.path.expanduser(path))
     if not places:
         where = "" if "://" in path else f" (in {Path.cwd()})"
         raise DataError(f"no file matches {shown(path)}{where}: correct the path")

@@ -74,11 +74,11 @@ def _joined(pieces: Sequence[pa.Table], names: Sequence[str], declared: Declarat
     if len(pieces) == 1:
         return pieces[0]
     order = [name for name in pieces[0].column_names if name not in declared.drop]
-    dropped = [name for name in pieces[0].column_names if name in declared.drop]
+    dropped = {name for piece in pieces for name in piece.column_names if name in declared.drop}
     try:
         joined = pa.concat_tables([piece.select(order) for piece in pieces], promote_options="permissive")
     except pa.ArrowException as error:
         raise DataError(f"{names[0]} and the other {len(names) - 1} files do not agree: {error}") from None
-    for name in dropped:  # what is left out must have been there
+    for name in sorted(dropped):  # what is left out must have been there
         joined = joined.append_column(name, pa.nulls(len(joined)))
     return joined

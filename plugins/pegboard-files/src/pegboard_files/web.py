@@ -26,7 +26,8 @@ def stream(place: Place) -> Iterator[Any]:
     patience = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
     web = fsspec.filesystem("http", skip_instance_cache=True, client_kwargs={"timeout": patience})
     try:
-        with web.open(place.address, "rb", block_size=0) as body:
+        # Were the size not given, it would be asked for first, and every refusal would become "not found".
+        with web.open(place.address, "rb", block_size=0, size=1) as body:
             yield body
     except FileNotFoundError:
         raise DataError(f"{place.shown}: the server has no such file (404): correct the URL") from None

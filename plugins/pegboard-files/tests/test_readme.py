@@ -1,0 +1,37 @@
+"""The commands of the README, as they are written there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from inspect import signature
+from pathlib import Path
+
+from pegboard_files.plugin import configure
+from sklearn.datasets import load_wine
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line for line in README.splitlines() if line.startswith("pegboard ")]
+
+
+def test_every_command_runs(tmp_path: Path) -> None:
+    wine = load_wine(as_frame=True)
+    wine.data.assign(**{"class": wine.target_names[wine.target]}).to_csv(tmp_path / "wine.csv", index=False)
+    environ = {**os.environ, "PEGBOARD_LOAD_PLUGINS": "files,sklearn", "PEGBOARD_ISOLATION": "thread"}
+    assert len(COMMANDS) == 2
+    for command in COMMANDS:
+        arguments = shlex.split(command)
+        arguments[0] = str(Path(sys.executable).with_name("pegboard"))
+        done = subprocess.run(
+            arguments, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert "published wine/1" in done.stdout
+
+
+def test_every_option_is_in_the_table_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.*?) \|", README, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(signature(configure).parameters)

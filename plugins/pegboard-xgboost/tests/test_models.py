@@ -1,0 +1,146 @@
+"""XGBoost's models on the tables that break models: nulls, unknown and single categories, constants, labels of any kind."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+
+from pegboard import ModelSpec, SourceSpec, unpickling
+from pegboard.frames import conform
+from pegboard.learning import learn_signature
+from pegboard.predictor import Predictor
+from pegboard.preprocessing import tabular
+from pegboard_xgboost import plugin
+
+MODELS = plugin.register_models()
+REGRESSORS = [model for model in MODELS if model.task == "regression"]
+CLASSIFIERS = [model for model in MODELS if model.task == "classification"]
+TREES = {"n_estimators": 7, "learning_rate": 0.2, "max_depth": 4, "min_child_weight": 3.5, "subsample": 0.5}
+TREES |= {"colsample_bytree": 0.25, "reg_alpha": 0.125, "reg_lambda": 2.5, "n_jobs": 2, "random_state": 9}
+VALUES: dict[str, dict[str, Any]] = {
+    "xgboost-regressor": {**TREES, "objective": "reg:absoluteerror"},
+    "xgboost-classifier": TREES,
+}
+ROWS = 60
+KINDS = {
+    "area": "number",
+    "rooms": "integer",
+    "old": "boolean",
+    "zone": "category",
+    "no number": "number",
+    "no text": "category",
+    "one number": "number",
+    "one text": "category",
+    "each once": "category",
+}
+LABELS: dict[str, list[Any]] = {
+    "texts with special characters": ['a "quoted" {label}', "b: é, ü\n", "c [0] <&>"],
+    "two texts": ["no", "yes"],
+    "booleans": [False, True],
+    "integers": [-3, 7, 50],
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    monkeypatch.setenv("PEGBOARD_LOAD_PLUGINS", "xgboost")
+    with threadpool_limits(1):
+        yield
+
+
+def table(target: Any) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    area, zone = rng.uniform(20, 200, ROWS), rng.choice(["RL", "RM", "C (all)"], ROWS).astype(object)
+    area[::7], zone[::5] = np.nan, None
+    frame = pd.DataFrame({"area": area, "rooms": rng.integers(1, 9, ROWS), "old": rng.random(ROWS) < 0.5, "zone": zone})
+    frame["no number"], frame["no text"] = np.nan, pd.Series([None] * ROWS, dtype=object)
+    frame["one number"], frame["one text"] = 3.5, "only"
+    frame["each once"] = [f"category {number}" for number in range(ROWS)]
+    return frame.assign(target=target(np.nan_to_num(area, nan=90.0) + 10 * frame["rooms"].to_numpy()))
+
+
+def fitted(model: ModelSpec, target: Any = lambda size: size * 1000.0) -> tuple[Predictor, pd.DataFrame]:
+    frame = table(target)
+    source = SourceSpec(name="t", task=model.task, target="target", features=KINDS, load=lambda: frame)  # type: ignore[arg-type]
+    signature = learn_signature(frame, source)
+    pipeline = make_pipeline(tabular(signature, model.wants), model.make())
+    labels = np.array(list(frame["target"]), dtype=object if isinstance(frame["target"][0], str) else None)
+    return Predictor(pipeline.fit(conform(frame, signature), labels), signature), frame
+
+
+def labelled(labels: list[Any]) -> Any:
+    return lambda size: [labels[int(part)] for part in pd.qcut(size, len(labels), labels=False)]
+
+
+def test_the_plugin_imports_no_library() -> None:
+    script = "import sys, pegboard_xgboost.plugin as p; p.register_models(), p.register_kernels()\n"
+    script += "print(sorted({name.split('.')[0] for name in sys.modules} & {'xgboost', 'sklearn', 'numpy', 'pandas'}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_every_parameter_reaches_the_estimator_and_survives_clone(model: ModelSpec) -> None:
+    for name, value in VALUES[model.name].items():
+        held = clone(model.make(**{name: value})).get_params(deep=True)
+        assert [v for k, v in held.items() if k.split("__")[-1] == name] == [value], name
+
+
+@pytest.mark.parametrize("model", REGRESSORS, ids=lambda m: m.name)
+def test_a_regressor_learns_from_a_table_full_of_holes(model: ModelSpec, capfd: pytest.CaptureFixture[str]) -> None:
+    predictor, frame = fitted(model)
+    answers = predictor.predict(frame).values
+    assert float(np.corrcoef(answers, frame["target"])[0, 1]) > 0.7
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda m: m.name)
+def test_a_classifier_takes_labels_of_any_kind(
+    model: ModelSpec, labels: list[Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    predictor, frame = fitted(model, labelled(labels))
+    assert predictor.pipeline.classes_.tolist() == labels
+    answers = predictor.predict(frame)
+    assert answers.probabilities is not None
+    assert answers.probabilities.sum(axis=1) == pytest.approx(np.ones(ROWS), abs=1e-6)
+    assert float(np.mean(answers.values == frame["target"].to_numpy())) > 0.6
+    assert predictor.pipeline.predict(conform(frame, predictor.signature)).tolist() == answers.values.tolist()
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_one_row_with_nulls_and_unknown_categories_is_answered_as_in_a_table(model: ModelSpec) -> None:
+    predictor, frame = fitted(model, labelled(["a", "b", "c"]) if model in CLASSIFIERS else lambda size: size * 1000.0)
+    rows = frame.head(4).astype({"zone": object, "one text": object})
+    rows.loc[1, ["zone", "one text", "each once"]] = "never seen"
+    rows.loc[2, ["area", "zone"]] = None
+    rows.loc[3, ["no number", "no text", "one number"]] = [5.0, "suddenly", -1e30]
+    together = predictor.predict(rows)
+    alone = [predictor.predict(rows.iloc[[number]]) for number in range(4)]
+    assert [answer.values[0] for answer in alone] == pytest.approx(list(together.values))
+    numbers = together.values if together.probabilities is None else together.probabilities
+    assert np.isfinite(numbers).all()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+def test_a_pipeline_loads_under_the_unpickling_policy_with_the_same_answers(model: ModelSpec) -> None:
+    predictor, frame = fitted(model, labelled(["a", "b", "c"]) if model in CLASSIFIERS else lambda size: size * 1000.0)
+    features = conform(frame, predictor.signature)
+    written = io.BytesIO()
+    joblib.dump(predictor.pipeline, written)
+    for again in (unpickling.load(written.getvalue(), "it"), pickle.loads(pickle.dumps(predictor.pipeline))):
+        ask = "predict_proba" if model in CLASSIFIERS else "predict"
+        np.testing.assert_array_equal(getattr(again, ask)(features), getattr(predictor.pipeline, ask)(features))
