@@ -48,7 +48,7 @@ def test_a_category_that_the_fit_has_not_seen_is_missing() -> None:
 
 def test_the_most_frequent_categories_are_kept_and_of_equally_frequent_ones_the_first_in_order() -> None:
     names = [f"{number:04}" for number in range(MOST_NATIVE + 50)]
-    zones = [*reversed(names), *names[-10:]]
+    zones: list[str | None] = [*reversed(names), *names[-10:]]
     (kept,) = [known for known in native().fit(houses([1.0] * len(zones), zones)).categories_ if known is not None]
     assert kept == [*names[: MOST_NATIVE - 10], *names[-10:]]
 

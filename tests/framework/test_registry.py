@@ -37,6 +37,7 @@ def bundle(tmp_path: Path, name: str = "house", mark: int = 1) -> Path:
         "data": {},
         "python": "3",
         "plugins": [],
+        "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
     }
     files = {PIPELINE: b"pipeline %d" % mark, REPLAY: b"{}"}
     return bundles.write(tmp_path / f"{name}-{mark}", manifest, files).directory

@@ -1,4 +1,4 @@
-"""LightGBM's models on the tables that break models: nulls, unknown and single categories, constants, labels of any kind."""
+"""LightGBM's models on tables that break models: nulls, unknown and single categories, constants, odd labels."""
 
 from __future__ import annotations
 
@@ -125,10 +125,14 @@ def test_a_classifier_takes_labels_of_any_kind(
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
 def test_one_row_with_nulls_and_unknown_categories_is_answered_as_in_a_table(model: ModelSpec) -> None:
     predictor, frame = fitted(model, labelled(["a", "b", "c"]) if model in CLASSIFIERS else lambda size: size * 1000.0)
-    rows = frame.head(4).astype({"zone": object, "one text": object})
-    rows.loc[1, ["zone", "one text", "each once"]] = "never seen"
-    rows.loc[2, ["area", "zone"]] = None
-    rows.loc[3, ["no number", "no text", "one number"]] = [5.0, "suddenly", -1e30]
+    rows = frame.head(4)
+    changes: list[dict[str, Any]] = [
+        {},
+        dict.fromkeys(("zone", "one text", "each once"), "never seen"),
+        {"area": None, "zone": None},
+        {"no number": 5.0, "no text": "suddenly", "one number": -1e30},
+    ]
+    rows = pd.DataFrame([{**row, **change} for row, change in zip(rows.to_dict("records"), changes, strict=True)])
     together = predictor.predict(rows)
     alone = [predictor.predict(rows.iloc[[number]]) for number in range(4)]
     assert [answer.values[0] for answer in alone] == pytest.approx(list(together.values))

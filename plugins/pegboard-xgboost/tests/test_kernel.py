@@ -67,7 +67,7 @@ def ames(case: str) -> tuple[Predictor, Kernel, list[list[Any]]]:
         target = np.array(["cheap", "fair", "dear"], dtype=object)[np.digitize(target, CASES[case])]
     source = SourceSpec(name="a", task=task, target="SalePrice", keys=("Id",), load=lambda: frame)  # type: ignore[arg-type]
     holes = np.random.default_rng(0).random((len(frame), frame.shape[1])) < 0.1
-    holes[:, [frame.columns.get_loc(name) for name in ("Id", "SalePrice")]] = False
+    holes[:, frame.columns.isin(["Id", "SalePrice"])] = False
     frame = frame.assign(SalePrice=target).astype(object).mask(holes).infer_objects()
     signature = learn_signature(frame, source)
     features = conform(frame, signature)

@@ -58,7 +58,7 @@ def address(url: str, variable: str, where: str) -> Address:
         raise ConfigError(f"{where}: the environment variable {variable!r}, named by url_variable, is not set")
     made = _parsed(os.environ[variable] if variable else url, variable or "url", where)
     secrets = _secrets(made)
-    if False:
+    if secrets and not variable:
         raise ConfigError(f"{where}: url holds a password, and would be recorded with every run: {REMEDY}")
     return Address(made, secrets)
 

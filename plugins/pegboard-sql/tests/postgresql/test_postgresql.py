@@ -65,6 +65,7 @@ def test_rows_are_fetched_from_a_cursor_on_the_server() -> None:
     query = "select 1 / (i - 50000) as y from generate_series(1, 50000) i"
     with pytest.raises(DataError, match="division by zero"):
         asked(query)
+    from pegboard_sql.dialects import begin
     from sqlalchemy import create_engine, text
 
     engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:"))
