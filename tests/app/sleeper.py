@@ -42,7 +42,6 @@ def publish(location: str) -> None:
         "leaderboard": Leaderboard.of("rmse", False, [Candidate("sleeper", (0.0, 0.0))]).to_dict(),
         "libraries": {},
         "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
-        "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
         "metrics": {},
         "data": {},
         "python": "3",

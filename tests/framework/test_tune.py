@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pegboard_optuna.plugin import register_tuners
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pegboard import Choice, Float, Integer, ModelSpec, PreprocessorSpec, ScorerSpec, SplitterSpec, TunerSpec
@@ -25,6 +24,7 @@ from pegboard.training.tune import tune
 from pegboard.training.turns import Turns
 from pegboard.training.values import Split, Table
 from pegboard.tuning import Budget, Search, StopSearch, Trial, Tuned, Tuning
+from pegboard_optuna.plugin import register_tuners
 
 OPTUNA = register_tuners()[0]
 COSTS = {"slow": 7.0, "quick": 1.0, "quicker": 0.25}

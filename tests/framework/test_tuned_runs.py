@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pegboard_optuna.plugin import register_tuners
 
 from pegboard import SourceSpec
 from pegboard.catalog import Catalog
@@ -25,6 +24,7 @@ from pegboard.runs.report import render
 from pegboard.training import pipeline
 from pegboard.training.pipeline import Listener, Run
 from pegboard.tuning import Trial
+from pegboard_optuna.plugin import register_tuners
 
 Board = tuple[Manager, Catalog]
 MODELS = ("svr", "linear-regression")

@@ -97,7 +97,7 @@ def _by_number(node: Any, goes_left: Flags, size: int, more: list[tuple[Any, ...
     sides = [bool(goes_left[0]), *(bool(goes_left[int(end + 0.5)]) for end in ends)]
     if len(sides) == 1:
         ends, sides = np.array([np.inf]), sides * 2
-        pass
+        sides[1] = not sides[0]
     wanted = 0 if sides[0] == bool(node["missing_go_to_left"]) else 1
 
     def split(first: int, last: int) -> tuple[Any, ...]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pegboard_files.plugin import configure
 
 from pegboard import DataError
 from pegboard.errors import ConfigError
+from pegboard_files.plugin import configure
 
 Load = Callable[..., pd.DataFrame]
 

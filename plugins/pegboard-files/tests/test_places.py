@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pegboard_files import buckets
 
 from pegboard import DataError, PegboardError
 from pegboard.errors import ConfigError
+from pegboard_files import buckets
 
 Load = Callable[..., pd.DataFrame]
 ONE, TWO = b"x,y\n1.5,1\n", b"y,x\n2,2.5\n"

@@ -10,8 +10,9 @@ import sys
 from inspect import signature
 from pathlib import Path
 
-from pegboard_files.plugin import configure
 from sklearn.datasets import load_wine
+
+from pegboard_files.plugin import configure
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for line in README.splitlines() if line.startswith("pegboard ")]

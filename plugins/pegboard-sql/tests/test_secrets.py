@@ -9,11 +9,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pegboard_sql.address import address
-from pegboard_sql.plugin import configure
 
 from pegboard import PegboardError
 from pegboard.errors import ConfigError
+from pegboard_sql.address import address
+from pegboard_sql.plugin import configure
 
 passwords = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).map(lambda text: f"s3cr{text}et")
 

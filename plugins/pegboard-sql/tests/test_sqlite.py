@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from pegboard_sql.plugin import configure
 
 from pegboard import DataError, PegboardError
 from pegboard.errors import ConfigError
+from pegboard_sql.plugin import configure
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def read(there: Address, question: Question, keys: Collection[str]) -> tuple[pa.
             result = ready.execute(text(question.query), dict(question.params))
             return _table(result, question, keys), server(ready)
     except SQLAlchemyError as error:
-        said = str(error) + str(there.url.password)
+        said = there.cleaned(_said(error))
         raise DataError(
             _explained(said, there, question) if opened else f"{there.shown} cannot be opened: {said}"
         ) from None

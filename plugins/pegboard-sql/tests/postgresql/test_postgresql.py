@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pegboard_sql.plugin import configure
 
 from pegboard import DataError
 from pegboard.errors import ConfigError
+from pegboard_sql.plugin import configure
 
 Execute = Callable[..., list[tuple[object, ...]]]
 TABLE = """
@@ -65,8 +65,9 @@ def test_rows_are_fetched_from_a_cursor_on_the_server() -> None:
     query = "select 1 / (i - 50000) as y from generate_series(1, 50000) i"
     with pytest.raises(DataError, match="division by zero"):
         asked(query)
-    from pegboard_sql.dialects import begin
     from sqlalchemy import create_engine, text
+
+    from pegboard_sql.dialects import begin
 
     engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
