@@ -60,8 +60,12 @@ def test_a_text_column_without_any_value_has_one_category_that_is_never_there() 
 
 
 def test_a_number_that_the_fit_has_never_seen_is_zero_where_it_is_missing() -> None:
-    fitted = native().fit(houses([None, None], ["RL", "RM"]))
-    assert fitted.transform(houses([None, 7.0], ["RL", "RM"]))["f0"].tolist() == [0.0, 7.0]
+    frame = houses([None, None], ["RL", "RM"])
+    pipeline = make_pipeline(native(), DummyRegressor()).fit(frame, [0.0, 1.0])
+    encoder = Encoder.of(pipeline, HOUSES)
+    assert encoder is not None
+    assert pipeline[0].transform(houses([None, 7.0], ["RL", "RM"]))["f0"].tolist() == [0.0, 7.0]
+    assert [encoder.one([None, "RL"]), encoder.one([7.0, "RM"])] == [[0.0, 0.0], [7.0, 1.0]]
 
 
 def test_columns_are_found_by_name_and_the_index_is_kept() -> None:

@@ -201,7 +201,7 @@ def _owners(encoder: Any) -> npt.NDArray[np.intp]:
 
 def _native(columns: Any, slots: Slots) -> Slots:
     given = zip(slots, columns.categories_, columns.missing_, strict=True)
-    return [slot if known is None else _coded(slot, known) for slot, known, missing in given]
+    return [_filled(slot, missing) if known is None else _coded(slot, known) for slot, known, missing in given]
 
 
 def _coded(slot: Number | Text | Lookup, known: Sequence[str]) -> Lookup:

@@ -78,8 +78,10 @@ def read(file: str) -> tuple[Table, Folds]:
     """Read what :func:`write` has written; the table has its canonical columns again, and no others."""
     features, texts, target, signature, folds = joblib.load(file, mmap_mode="r")
     # Plain arrays, which models know better than `numpy.memmap`; the bytes stay where they are.
-    kinds = {name: object if name in texts else None for name in features}
-    columns = {name: pd.Series(np.asarray(features[name], kind), dtype=kind) for name, kind in kinds.items()}
+    columns = {
+        name: column.astype(object) if name in texts else pd.Series(np.asarray(column))
+        for name, column in features.items()
+    }
     whole = pd.DataFrame(columns, copy=False)
     return Table(whole, signature, whole, np.asarray(target)), folds
 

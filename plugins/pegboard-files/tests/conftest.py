@@ -55,7 +55,8 @@ def web() -> Iterator[Web]:
             # One that promises more than it sends is cut off on the way.
             self.send_header("Content-Length", str(len(body) + (status == 299)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # of a reader that has had enough
+                self.wfile.write(body)
 
         do_HEAD = do_GET
 

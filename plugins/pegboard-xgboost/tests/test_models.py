@@ -148,3 +148,15 @@ def test_a_pipeline_loads_under_the_unpickling_policy_with_the_same_answers(mode
     for again in (unpickling.load(written.getvalue(), "it"), pickle.loads(pickle.dumps(predictor.pipeline))):
         ask = "predict_proba" if model in CLASSIFIERS else "predict"
         np.testing.assert_array_equal(getattr(again, ask)(features), getattr(predictor.pipeline, ask)(features))
+
+
+def test_a_classifier_of_many_classes_can_be_fitted_again_on_two() -> None:
+    rows, labels = np.arange(30.0)[:, None], np.repeat(["a", "b", "c"], 10)
+    classifier = plugin.models.classifier(n_estimators=5)
+    before = classifier.get_params()
+    classifier.fit(rows, labels)
+    after = classifier.get_params()
+    assert {name: after[name] for name in after if after[name] == after[name]} == {
+        name: before[name] for name in before if before[name] == before[name]
+    }
+    assert clone(classifier).fit(rows, labels != "a").predict(rows[[0, 29]]).tolist() == [False, True]

@@ -13,12 +13,15 @@ import pyarrow.compute as pc
 
 from pegboard import DataError
 from pegboard.declared import Declaration
+from pegboard.specs import Kind
 from pegboard.tables import BOOLEANS
 
 logger = logging.getLogger("pegboard")
 
 #: A column in which this share of values are numbers, and the rest are not, is no column of texts.
 MOST = 0.95
+#: So many values are looked at before all are.
+GLANCE = 100
 INTEGER = r"^[+-]?[0-9]+$"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^(?i:[+-]?(inf|infinity|nan))$"
 LEADING_ZERO = r"^[+-]?0[0-9]"
@@ -53,7 +56,7 @@ def _typed(name: str, column: pa.ChunkedArray, declared: Declaration, decimal: s
     if kind is None and not _all(numbers, NUMBER):
         _refuse_mixed(name, numbers, declared)
         return column
-    return _numbers(name, numbers)
+    return _numbers(name, numbers, kind)
 
 
 def _matches(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
@@ -61,6 +64,8 @@ def _matches(column: pa.ChunkedArray, pattern: str) -> pa.ChunkedArray:
 
 
 def _all(column: pa.ChunkedArray, pattern: str) -> bool:
+    if not bool(pc.all(_matches(column.slice(0, GLANCE), pattern), min_count=0).as_py()):
+        return False  # most columns show at once what they are not
     return bool(pc.all(_matches(column, pattern)).as_py())
 
 
@@ -76,10 +81,10 @@ def _booleans(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return _matches(column, TRUE)
 
 
-def _numbers(name: str, numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    if wrong := _first_other(numbers, NUMBER):
+def _numbers(name: str, numbers: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
+    if kind is not None and (wrong := _first_other(numbers, NUMBER)):
         raise DataError(f"column {name!r} is declared a number, and {wrong}: correct it, or add it to missing")
-    unsigned = pc.replace_substring_regex(numbers, r"^\+", "")
+    unsigned = pc.utf8_ltrim(numbers, "+")  # one at most: NUMBER has been matched
     if not _all(numbers, INTEGER):
         return unsigned.cast(pa.float64())
     try:
