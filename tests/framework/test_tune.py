@@ -81,8 +81,8 @@ def search(table: Table, parts: Split, catalog: Catalog, tmp_path: Path) -> Call
     """Tune contenders on the table's folds."""
 
     def run(*contenders: Contender, budget: str = "8", tuner: TunerSpec = OPTUNA, **more: Any) -> tuple[Tuning, ...]:
-        scorer, told = catalog.get(ScorerSpec, "rmse"), {"directory": tmp_path, **more}
-        return tune(table, parts.folds, contenders, scorer, tuner, Budget.parse(budget), **told)
+        told = {"table": table, "folds": parts.folds, "scorer": catalog.get(ScorerSpec, "rmse"), "directory": tmp_path}
+        return tune(contenders=contenders, tuner=tuner, budget=Budget.parse(budget), **{**told, **more})
 
     return run
 
@@ -254,7 +254,11 @@ def test_a_tuner_that_errs_is_named_and_ends_the_others(
 
 
 def test_only_searches_of_the_same_thing_have_the_same_identity(
-    search: Callable[..., tuple[Tuning, ...]], contend: Callable[..., Contender], parts: Split
+    search: Callable[..., tuple[Tuning, ...]],
+    contend: Callable[..., Contender],
+    parts: Split,
+    table: Table,
+    catalog: Catalog,
 ) -> None:
     def identities(*contenders: Contender, **more: Any) -> list[str]:
         seen: list[str] = []
@@ -277,6 +281,9 @@ def test_only_searches_of_the_same_thing_have_the_same_identity(
         replace(base, preprocessor=replace(base.preprocessor, name="other")),
     ]
     found = [identities(base)[0], *(identities(other)[0] for other in others)]
+    found += identities(base, folds=parts.folds[:2]) + identities(base, folds=parts.folds[::-1])
+    found += identities(base, scorer=catalog.get(ScorerSpec, "mae"))
+    found += identities(base, table=replace(table, target=table.target + 1))
     found += identities(base, origins={"off": "off (pegboard-off 1.0)"}) + identities(base, origins={"rmse": "x 2"})
     assert len(set(found)) == len(found)
     assert identities(base, budget="9m") == found[:1]

@@ -152,7 +152,7 @@ def test_a_pipeline_loads_under_the_unpickling_policy_with_the_same_answers(mode
 
 def test_a_classifier_of_many_classes_can_be_fitted_again_on_two() -> None:
     rows, labels = np.arange(30.0)[:, None], np.repeat(["a", "b", "c"], 10)
-    classifier = plugin.models.classifier(n_estimators=5)
+    classifier = CLASSIFIERS[0].make(n_estimators=5)
     before = classifier.get_params()
     classifier.fit(rows, labels)
     after = classifier.get_params()
