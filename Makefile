@@ -11,8 +11,8 @@ BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
 PLUGINS := $(sort $(patsubst %/setup.cfg,%,$(wildcard plugins/*/setup.cfg)))
 OURS    := pegboard pegboard-serve $(notdir $(PLUGINS))
-# All plugins, with what their tests need; `make run` gets by with two of them.
-ALL     := -e ./app $(PLUGINS:%=-e './%[testing]')
+# All plugins, and what their tests need (pip finds one plugin for another only by its bare name); `make run` gets by with two.
+ALL     := -e ./app $(PLUGINS:%=-e ./%) $(PLUGINS:%=-e './%[testing]')
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
