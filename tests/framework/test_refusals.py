@@ -189,12 +189,16 @@ def test_what_no_trusted_key_has_signed_is_refused_before_anything_is_unpickled(
 
 
 def test_another_scikit_learn_is_refused_by_name(folder: Path) -> None:
-    rewrite(folder, libraries={"scikit-learn": "1.4.0"})
+    required = json.loads((prefix(folder) / MANIFEST).read_text())["requirements"]
+    for requirement in required["direct"]:
+        if requirement["name"] == "scikit-learn":
+            requirement["version"] = "1.4.0"
+    rewrite(folder, requirements=required)
 
-    with pytest.raises(BundleError, match=r"was made with scikit-learn 1\.4\.0, .*: pip install scikit-learn==1\.4\.0"):
+    with pytest.raises(BundleError, match=r"needs scikit-learn 1\.4\.0, and .*: pip install scikit-learn==1\.4\.0"):
         opened(folder)
-    assert "was made with scikit-learn 1.4.0" in served(folder)
-    assert "was made with scikit-learn 1.4.0" in scored(folder)
+    assert "needs scikit-learn 1.4.0, and" in served(folder)
+    assert "needs scikit-learn 1.4.0, and" in scored(folder)
 
 
 @pytest.mark.parametrize("wrap", [True, False], ids=["inside a pipeline", "alone"])

@@ -53,6 +53,11 @@ def listed(pegboard: Command, *filters: str) -> list[dict[str, Any]]:
     return runs
 
 
+def said(stderr: str) -> list[str]:
+    """Return what the tracker has printed: nothing of a plugin's may get among a command's output."""
+    return [line for line in stderr.splitlines() if line.startswith("told of ")]
+
+
 def ended(directory: Path, end: signal.Signals) -> int:
     """Train on a source that waits, in a process of its own, and end it."""
     (directory / "waits.py").write_text(WAITS)
@@ -73,8 +78,8 @@ def ended(directory: Path, end: signal.Signals) -> int:
         stderr=subprocess.PIPE,
         preexec_fn=heed,  # noqa: PLW1509 - no thread runs here
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"loading\n"
+        assert process.stderr is not None
+        assert b"loading\n" in iter(process.stderr.readline, b"")
         process.send_signal(end)
         process.communicate(timeout=60)
     return process.returncode
@@ -165,19 +170,19 @@ def test_trackers_are_told_again(trained: Command, tmp_path: Path) -> None:
     (tmp_path / "registry" / "runs" / "00000003").mkdir()
     (tmp_path / "registry" / "runs" / "00000003" / "started.json").write_text("{}")
     done = trained("runs", "sync", PYTHONPATH=str(tmp_path))
+    assert said(done.stderr) == ["told of 1 published", "told of 2 failed"]
     assert done.stdout.splitlines() == [
-        "told of 1 published",
-        "told of 2 failed",
-        "told the plugins of 2 runs and 0 promotions; left out, being unfinished or damaged: 3",
+        "told the plugins of 2 runs and 0 promotions; left out, being unfinished or damaged: 3"
     ]
     done = trained("runs", "sync", "2", PYTHONPATH=str(tmp_path))
-    assert done.stdout.splitlines() == ["told of 2 failed", "told the plugins of 1 run and 0 promotions"]
+    assert said(done.stderr) == ["told of 2 failed"]
+    assert done.stdout == "told the plugins of 1 run and 0 promotions\n"
 
     Registry(tmp_path / "registry").promote("house-prices/1", "staging")
     lost = trained("runs", "sync", status=1, PYTHONPATH=str(tmp_path), AWAY="1")
-    assert lost.stdout.splitlines()[2:] == [
-        "told of staging: house-prices/1",
-        "told the plugins of 2 runs and 1 promotion; left out, being unfinished or damaged: 3",
+    assert said(lost.stderr)[2:] == ["told of staging: house-prices/1"]
+    assert lost.stdout.splitlines() == [
+        "told the plugins of 2 runs and 1 promotion; left out, being unfinished or damaged: 3"
     ]
     assert "plugin tracker (tracker 1) failed in after_run: ConnectionError: away" in lost.stderr
     assert "a plugin could not take everything: see above, and run `pegboard runs sync` again later" in lost.stderr

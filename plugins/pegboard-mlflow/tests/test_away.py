@@ -140,4 +140,5 @@ def test_a_run_whose_end_is_not_recorded_is_left_alone(
 
 def _pegboard(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pegboard", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    environ = {**os.environ, "PEGBOARD_LOAD_PLUGINS": "mlflow,sklearn"}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=300)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,11 +178,12 @@ def test_a_served_uri_answers_as_the_registrys_version_does(
     run = train(tmp_path / "registry", "served")
     promote(registry, "served/1", "production")
     command = [sys.executable, "-m", "pegboard", "serve", "models:/served@production", "--port", "0"]
+    environ = {**os.environ, "PEGBOARD_LOAD_PLUGINS": "mlflow,serve"}
     (tmp_path / "elsewhere").mkdir()
     with (
         (tmp_path / "errors").open("w") as errors,
         subprocess.Popen(
-            command, cwd=tmp_path / "elsewhere", stdout=subprocess.PIPE, stderr=errors, text=True
+            command, cwd=tmp_path / "elsewhere", env=environ, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process,
     ):
         try:
