@@ -86,7 +86,8 @@ from pegboard import hookimpl
 
 @hookimpl
 def after_load():
-    threading.Thread(target=linger, name="lingering").start()
+    # A thread that a hook starts is a daemon as the one is that calls it, unless it says otherwise.
+    threading.Thread(target=linger, name="lingering", daemon=False).start()
 
 def linger():
     threading.Event().wait()
@@ -279,7 +280,7 @@ def test_a_thread_that_is_left_behind_does_not_keep_the_command_from_ending(pegb
     done = pegboard(*TRAIN, "--json", load="quick,leaks")
     assert winner(done) == "quick-linear"
     assert "warning: a plugin has left the thread 'lingering' behind" in done.stderr
-    assert "pegboard_leaks.py:10: threading.Event().wait()" in done.stderr
+    assert "pegboard_leaks.py:11: threading.Event().wait()" in done.stderr
 
 
 def test_a_limit_that_is_no_number_is_an_error(pegboard: Pegboard) -> None:
