@@ -22,7 +22,8 @@ from pegboard.tuning import Budget
 FILE = "pegboard.toml"
 PREFIX = "PEGBOARD_"
 DEFAULT_REGISTRY = "registry"
-#: Variables that are no settings of an experiment: which plugins load, who acts, what is served.
+#: Variables that are no settings of an experiment: which plugins load and how long they may take, who acts, what is
+#: served.
 OTHER_VARIABLES = (
     "PEGBOARD_LOAD_PLUGINS",
     "PEGBOARD_ACTOR",
@@ -30,6 +31,9 @@ OTHER_VARIABLES = (
     "PEGBOARD_CACHE",
     "PEGBOARD_ENV",
     "PEGBOARD_UNPICKLE",
+    "PEGBOARD_STRICT",
+    "PEGBOARD_LOAD_TIMEOUT",
+    "PEGBOARD_HOOK_TIMEOUT",
 )
 #: Settings that say where things are, and nothing of what was trained.
 PLACES = ("registry", "signing_key")

@@ -120,7 +120,7 @@ def after_validate(experiment: str, report: ValidationReport) -> None:
 
 @hookspec
 def after_candidate(experiment: str, candidate: Candidate) -> None:
-    """One candidate has finished its last fold, or has failed; called from the thread that runs the comparison."""
+    """One candidate has finished its last fold, or has failed; the comparison waits until this returns."""
 
 
 @hookspec

@@ -85,18 +85,10 @@ def tested(plugin: Path) -> Outcome:
 def _run_tests(plugin: Path, scratch: Path) -> str:
     python = scratch / "venv/bin/python"
     _run([*UV, "venv", "--python", sys.executable, scratch / "venv"], scratch)
-    install = [
-        *UV,
-        "pip",
-        "install",
-        "--python",
-        python,
-        "--find-links",
-        WHEELS,
-        "--constraint",
-        ROOT / "constraints.txt",
-    ]
-    _run([*install, *COMMON, f"{plugin.name}[testing]"], scratch)
+    # uv would take a wheel of the same name and version that it has seen before.
+    anew = [word for wheel in WHEELS.glob("*.whl") for word in ("--refresh-package", wheel.name.partition("-")[0])]
+    install = [*UV, "pip", "install", "--python", python, "--find-links", WHEELS, *anew]
+    _run([*install, "--constraint", ROOT / "constraints.txt", *COMMON, f"{plugin.name}[testing]"], scratch)
     _run([python, "-c", WHERE], scratch)
     options = ["-c", ROOT / "setup.cfg", "--rootdir", ROOT, "-p", "no:cacheprovider", "-q", "--no-header"]
     lines = _run([python, "-m", "pytest", *options, plugin / "tests"], scratch).strip().splitlines()
