@@ -53,7 +53,7 @@ clients: $(VENV)/.ready-to-develop ## Triton's and MLflow's own clients against 
 wheels: $(VENV)/.ready-to-develop ## every plugin from its wheel, in an empty environment, with its own tests (Debian: postgresql)
 	$(BIN)/python tests/wheels/run.py
 
-minutes: ## docs/plugins.md from scaffold to a served prediction, in a fresh clone and an empty environment
+minutes: ## the pages for authors, from scaffold to a served prediction, in a fresh clone and an empty environment
 	$(PYTHON) tests/integration/fifteen_minutes.py
 
 soak: $(VENV)/.ready-to-develop ## mixed load with bad requests among it, for SECONDS=600

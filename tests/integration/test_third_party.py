@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sysconfig
 import urllib.request
-import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +19,9 @@ GUIDE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8").partition("##
 FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 
-class Environment:
-    """A throwaway environment that sees the packages of this one, and can install and uninstall its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        venv.create(directory / "venv", with_pip=True, symlinks=True)
-        self.python = directory / "venv" / "bin" / "python"
-        (site,) = (directory / "venv" / "lib").glob("python*/site-packages")
-        theirs = sysconfig.get_path("purelib")
-        (site / "outer.pth").write_text(f"import site; site.addsitedir({theirs!r})\n")
-
-    def run(self, *arguments: str) -> str:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")}
-        done = subprocess.run(
-            [self.python, "-m", *arguments],
-            cwd=self.directory,
-            env=ours,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def install(self, *distributions: str) -> None:
-        self.run("pip", "install", "--quiet", *(f"./{d}" for d in distributions))
-
-    def uninstall(self, *distributions: str) -> None:
-        self.run("pip", "uninstall", "--quiet", "--yes", *distributions)
-
-    def names(self, kind: str) -> set[str]:
-        listed = json.loads(self.run("pegboard", "plugins", "list", "--json"))
-        assert listed["problems"] == []
-        return {thing["name"] for thing in listed["registered"] if thing["kind"] == kind}
-
-
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    made = Environment(tmp_path_factory.mktemp("newcomer"))
+def environment(new_environment: Callable[[str], Any]) -> Any:
+    made = new_environment("newcomer")
     files = FILE.findall(GUIDE)
     shutil.copy(ROOT / "pegboard.toml", made.directory)  # where a newcomer stands: in the clone
     assert {name.split("/")[0] for name, _ in files} == {"pegboard-robust", "pegboard-wine"}
@@ -72,7 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return made
 
 
-def test_an_installed_model_and_scorer_compete_and_an_uninstalled_one_is_gone(environment: Environment) -> None:
+def test_an_installed_model_and_scorer_compete_and_an_uninstalled_one_is_gone(environment: Any) -> None:
     train = ("pegboard", "train", "--source", "house-prices", "--folds", "2", "--json")
     environment.install("pegboard-robust")
     try:
@@ -92,7 +52,7 @@ def test_an_installed_model_and_scorer_compete_and_an_uninstalled_one_is_gone(en
 
 
 @pytest.fixture
-def wine_server(environment: Environment) -> Iterator[str]:
+def wine_server(environment: Any) -> Iterator[str]:
     environment.install("pegboard-wine")
     environment.run("pegboard", "data", "validate", "--source", "wine")
     environment.run("pegboard", "train", "--source", "wine")
@@ -109,7 +69,7 @@ def wine_server(environment: Environment) -> Iterator[str]:
 
 
 def test_a_classification_is_trained_published_and_served_with_probabilities(
-    environment: Environment, wine_server: str
+    environment: Any, wine_server: str
 ) -> None:
     from sklearn.datasets import load_wine
 

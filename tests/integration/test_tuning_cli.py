@@ -52,6 +52,7 @@ def test_ctrl_c_ends_a_search_and_the_next_run_goes_on_where_it_was(tmp_path: Pa
     (tuning,) = json.loads(run(tmp_path, "runs", "show", "2", "--json").stdout)["tuning"]
     assert tuning["resumed"] == len(tuning["trials"]) >= 3
     assert f"svr: {tuning['resumed']} trials" in done.stderr
+    assert f"svr: {tuning['resumed']} trials" in run(tmp_path, "runs", "show", "2").stdout
 
 
 def _ended_trials(directory: Path) -> int:

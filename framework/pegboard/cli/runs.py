@@ -18,7 +18,7 @@ from pegboard.errors import ConfigError, PluginError
 from pegboard.report import Finding, ValidationReport
 from pegboard.runs import comparison
 from pegboard.runs.record import STATUSES, RunRecord, Runs
-from pegboard.runs.words import figure, seconds
+from pegboard.runs.words import figure, seconds, tuned
 
 
 @click.group()
@@ -130,6 +130,7 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("status", run.status if run.error is None else f"{run.status} in {run.error['stage']}"),
         ("error", "" if run.error is None else f"{run.error['type']}: {run.error['message']}"),
         ("version", run.version and f"{run.version}, sha256:{run.digest}"),
+        ("tuned", "\n".join(map(tuned, run.tunings))),
         ("winner", run.model),
         ("hold-out", figure(evaluation["score"]) + f" on {evaluation['rows']:,} rows" if evaluation else ""),
         ("started", f"{run.started_at} by {run.actor}"),
