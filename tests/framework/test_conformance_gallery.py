@@ -165,6 +165,19 @@ def test_a_library_that_is_imported_too_soon_is_named(gallery: Callable[[str], K
     assert failed(found(gallery("models"), "plugin", "models", set())) == []
 
 
+def test_what_an_observer_writes_is_not_left_beside_the_authors_sources(
+    gallery: Callable[[str], Kit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others = gallery("others")
+    # A new kit of the same things: the gallery's own may have run the check before.
+    kit = Kit(others.manager, others.options, others.things)
+    (finding,) = found(kit, "observer", "after_publish", set())
+    assert finding.passed
+    assert list(tmp_path.iterdir()) == []
+    assert list(kit.directory().parent.rglob("published.txt"))
+
+
 def test_an_observer_with_an_impossible_argument_is_an_error_that_names_it(gallery: Callable[[str], Kit]) -> None:
     with pytest.raises(PluginError, match=r"plugin impossible .*is not loaded: (.|\n)*'versions'"):
         gallery("impossible")

@@ -179,7 +179,9 @@ def register_commands():
 
 @hookimpl
 def after_publish(experiment, version):
-    return f"{experiment}: {version}"
+    from pathlib import Path
+
+    return Path("published.txt").write_text(f"{experiment}: {version}", encoding="utf-8")
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import Any
 
 from pegboard.manager import Manager
@@ -14,12 +14,15 @@ from pegboard.testing.kit import Failed, Subject, attempting, check
 
 @check("observer", "takes-its-arguments", "told of something that has really happened, it raises nothing")
 def takes_its_arguments(subject: Subject) -> None:
-    """Called as a run calls it, by a manager that knows no other plugin."""
+    """Called as a run calls it, by a manager that knows no other plugin.
+
+    What it writes into the working directory is gone with the kit: a check leaves nothing beside an author's sources.
+    """
     manager, plugin = Manager(), subject.thing.plugin
     manager.add(subject.kit.manager.module(plugin), plugin)
     with attempting("preparing something to observe"):
         given = payload(subject.thing.name, subject.kit)
-    with _logged() as messages:
+    with _logged() as messages, chdir(subject.kit.directory()):
         taken = manager.notify(subject.thing.name, **given)
     if not taken:
         raise Failed(messages[-1] if messages else f"it failed in {subject.thing.name}")
