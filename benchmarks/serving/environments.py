@@ -13,8 +13,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-PARTS = ("app", "plugins/pegboard-sklearn", "plugins/pegboard-house-prices")
-SOURCES = ("framework", "app/src", "plugins/pegboard-sklearn/src", "plugins/pegboard-house-prices/src")
+PLUGINS = ("sklearn", "house-prices", "hist-gradient", "lightgbm", "xgboost")
+PARTS = ("app", *(f"plugins/pegboard-{name}" for name in PLUGINS))
+SOURCES = ("framework", *(f"{part}/src" for part in PARTS))
 
 #: What must be the same in every environment, so that all unpickle and run the same pipeline with the same libraries.
 SHARED = ("joblib", "numpy", "pandas", "scikit-learn", "scipy", "threadpoolctl")

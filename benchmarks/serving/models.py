@@ -12,7 +12,10 @@ from typing import Any
 
 from environments import HERE, ROOT
 
+#: Those of the first experiment, which are measured unless others are named.
 MODELS = ("linear-regression", "svr", "random-forest-regressor")
+#: Boosted trees, of plugins that the peers' environments do not hold.
+FAMILY = ("hist-gradient-regressor", "lightgbm-regressor", "xgboost-regressor")
 
 
 @dataclass(frozen=True)

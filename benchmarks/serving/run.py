@@ -21,7 +21,7 @@ import report
 import wrk
 from environments import HERE, ROOT, EnvironmentFailed, Environments, compile_sources
 from measure import Findings, Plan, measure, note, started
-from models import MODELS, prepare
+from models import FAMILY, MODELS, prepare
 from profiling import profile
 from running import Running, ServerFailed
 from servers import SERVERS, Server
@@ -113,7 +113,8 @@ def _processor() -> str:
 def _options() -> argparse.Namespace:
     names = [server.name for server in SERVERS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL", help=", ".join(MODELS))
+    models = (*MODELS, *FAMILY)
+    parser.add_argument("--models", nargs="+", choices=models, default=MODELS, metavar="MODEL", help=", ".join(models))
     parser.add_argument("--servers", nargs="+", choices=names, default=names, metavar="SERVER", help=", ".join(names))
     parser.add_argument("--connections", nargs="+", type=int, default=[1, 16], metavar="N", help="default: 1 16")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.tree._tree import Tree
 
-from pegboard.kernels.merged import NODE, _selector
+from pegboard.kernels.merged import NODE, selecting
 
 LEAF = -1
 
@@ -49,7 +49,7 @@ class Leaves:
     def __init__(self, trees: Sequence[BoostedTree], width: int) -> None:
         laid = [_laid_out(tree) for tree in trees]
         sizes = [len(nodes) for nodes in laid]
-        selector, starts = _selector(sizes, width)
+        selector, starts = selecting(sizes, width)
         nodes = np.concatenate([selector, *laid])
         inner = nodes["left_child"] != LEAF
         inner[: len(selector)] = False

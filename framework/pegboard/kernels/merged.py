@@ -47,7 +47,7 @@ def merge(trees: Sequence[Any], width: int) -> Any:
     if any(state["nodes"].dtype != NODE for state in states):
         return None
     sizes = [len(state["nodes"]) for state in states]
-    selector, starts = _selector(sizes, width)
+    selector, starts = selecting(sizes, width)
     nodes = np.concatenate([selector, *(state["nodes"] for state in states)])
     leaves = np.concatenate([state["values"] for state in states])
     values = np.concatenate([np.zeros((len(selector), *leaves.shape[1:])), leaves])
@@ -64,7 +64,7 @@ def merge(trees: Sequence[Any], width: int) -> Any:
     return tree
 
 
-def _selector(sizes: Sequence[int], feature: int) -> tuple[Nodes, list[int]]:
+def selecting(sizes: Sequence[int], feature: int) -> tuple[Nodes, list[int]]:
     """Return the nodes of a balanced tree over the numbers of trees, and where each tree of these sizes starts."""
     starts: list[int] = np.cumsum([len(sizes) - 1, *sizes[:-1]]).tolist()
     nodes: list[tuple[Any, ...]] = []

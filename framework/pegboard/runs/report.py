@@ -202,11 +202,3 @@ def _limits(record: RunRecord, board: Leaderboard | None) -> Sequence[str]:
 def _plain(value: Any) -> str:
     """Write a value of the record as a reader expects it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-_FILTERS: Mapping[str, Callable[..., str]] = {
-    "figure": figure,
-    "seconds": seconds,
-    "plain": _plain,
-    "parameter": value,
-}

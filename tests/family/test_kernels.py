@@ -1,4 +1,4 @@
-"""Gradient boosting's kernels: the pipeline's own bits, by row, by table, from many threads, and over HTTP."""
+"""The kernels of boosted trees: the pipeline's own bits, by row, by table, from many threads, and over HTTP."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,18 @@ from pegboard.preprocessing import tabular
 from pegboard.registry import Registry
 from pegboard.signature import Signature
 from pegboard.testing.strategies import frames, signatures
-from pegboard_hist_gradient import plugin
 
-ENVIRONMENT = {"PEGBOARD_LOAD_PLUGINS": "house-prices,serve,sklearn,hist-gradient"}
-MODELS: dict[str, ModelSpec] = {
-    model.task: model for model in plugin.register_models() if model.name.startswith("hist-gradient")
+#: The plugins, and what makes their models learn from tables of a few rows.
+FAMILY: dict[str, dict[str, Any]] = {
+    "hist-gradient": {"max_iter": 20, "min_samples_leaf": 2},
+    "lightgbm": {"n_estimators": 20, "min_child_samples": 2},
+    "xgboost": {"n_estimators": 20},
 }
-#: For tables of a few rows.
-SMALL = {"max_iter": 20, "min_samples_leaf": 2}
 CASES: dict[str, tuple[int, ...]] = {"a number": (), "two classes": (160_000,), "three classes": (130_000, 200_000)}
+
+
+each_plugin = pytest.mark.parametrize("name", FAMILY)
+each_case = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +53,17 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def compiled(signature: Signature, features: Any, target: Any, **params: Any) -> tuple[Predictor, Kernel]:
-    model = MODELS[signature.task]
+def environment(name: str) -> dict[str, str]:
+    return {"PEGBOARD_LOAD_PLUGINS": f"house-prices,serve,sklearn,{name}"}
+
+
+def model_of(name: str, task: str) -> ModelSpec:
+    suffix = {"regression": "regressor", "classification": "classifier"}[task]
+    return Catalog(load_plugins(environ=environment(name))).get(ModelSpec, f"{name}-{suffix}")
+
+
+def compiled(name: str, signature: Signature, features: Any, target: Any, **params: Any) -> tuple[Predictor, Kernel]:
+    plugin, model = import_module(f"pegboard_{name.replace('-', '_')}.plugin"), model_of(name, signature.task)
     pipeline = make_pipeline(tabular(signature, model.wants), model.make(**params)).fit(features, target)
     kernel = plugin.build(pipeline, signature)
     assert kernel is not None
@@ -58,9 +71,9 @@ def compiled(signature: Signature, features: Any, target: Any, **params: Any) ->
 
 
 @cache
-def ames(case: str) -> tuple[Predictor, Kernel, list[list[Any]]]:
+def ames(name: str, case: str) -> tuple[Predictor, Kernel, list[list[Any]]]:
     """All of Ames, a tenth of its values taken out, and some categories that the model has never seen."""
-    frame = Catalog(load_plugins(environ=ENVIRONMENT)).get(SourceSpec, "house-prices").load()  # type: ignore[misc]
+    frame = Catalog(load_plugins(environ=environment(name))).get(SourceSpec, "house-prices").load()  # type: ignore[misc]
     task = "classification" if CASES[case] else "regression"
     target = frame["SalePrice"].astype(float)
     if CASES[case]:
@@ -71,33 +84,36 @@ def ames(case: str) -> tuple[Predictor, Kernel, list[list[Any]]]:
     frame = frame.assign(SalePrice=target).astype(object).mask(holes).infer_objects()
     signature = learn_signature(frame, source)
     features = conform(frame, signature)
-    predictor, kernel = compiled(signature, features, target_values(frame, signature))
+    predictor, kernel = compiled(name, signature, features, target_values(frame, signature))
     rows = to_rows(to_records(features, signature), signature)
     strange = [["never seen" if isinstance(value, str) else value for value in row] for row in rows[:50]]
     return predictor, kernel, rows + strange
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_kernel_has_the_pipelines_bits_for_one_row_and_for_all(case: str) -> None:
-    predictor, kernel, rows = ames(case)
+@each_case
+@each_plugin
+def test_a_kernel_has_the_pipelines_bits_for_one_row_and_for_all(name: str, case: str) -> None:
+    predictor, kernel, rows = ames(name, case)
     columns = from_rows(rows, predictor.signature)
     expected = predictor.ask(columns)
     np.testing.assert_array_equal(kernel.many(columns), expected)
     np.testing.assert_array_equal([kernel.one(row) for row in rows], expected)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_kernel_answers_with_plain_numbers_and_ignores_what_follows_the_features(case: str) -> None:
-    _, kernel, rows = ames(case)
+@each_case
+@each_plugin
+def test_a_kernel_answers_with_plain_numbers_and_ignores_what_follows_the_features(name: str, case: str) -> None:
+    _, kernel, rows = ames(name, case)
     answer = kernel.one([*rows[0], "a key", None])
     assert answer == kernel.one(rows[0])
     numbers = answer if isinstance(answer, list) else [answer]
     assert [type(number) for number in numbers] == [float] * (len(CASES[case]) + 1)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_eight_threads_at_once_get_the_same_bits(case: str) -> None:
-    predictor, kernel, rows = ames(case)
+@each_case
+@each_plugin
+def test_eight_threads_at_once_get_the_same_bits(name: str, case: str) -> None:
+    predictor, kernel, rows = ames(name, case)
     rows = rows[-400:]
     columns = from_rows(rows, predictor.signature)
     one, many = np.array([kernel.one(row) for row in rows]), kernel.many(columns)
@@ -110,31 +126,32 @@ def test_eight_threads_at_once_get_the_same_bits(case: str) -> None:
         assert list(threads.map(ask, range(8))) == [True] * 8
 
 
+@each_plugin
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_a_kernel_agrees_on_any_table_that_a_signature_allows(data: st.DataObject) -> None:
+def test_a_kernel_agrees_on_any_table_that_a_signature_allows(name: str, data: st.DataObject) -> None:
     signature = data.draw(signatures())
     frame = data.draw(frames(signature, largest=1e6))
     features = conform(frame, signature)
-    predictor, kernel = compiled(signature, features, target_values(frame, signature), **SMALL)
+    predictor, kernel = compiled(name, signature, features, target_values(frame, signature), **FAMILY[name])
     rows = to_rows(to_records(features, signature), signature)
     assert disagreement(kernel, predictor.ask, signature, rows) is None
 
 
-def test_a_model_is_trained_published_and_served_by_its_kernel(tmp_path: Path) -> None:
-    name = MODELS["regression"].name
-    environment = {**os.environ, **ENVIRONMENT}
+@each_plugin
+def test_a_model_is_trained_published_and_served_by_its_kernel(name: str, tmp_path: Path) -> None:
+    model, environ = f"{name}-regressor", {**os.environ, **environment(name)}
     run = [sys.executable, "-m", "pegboard"]
-    train = [*run, "train", "--source", "house-prices", "--name", "houses", "--model", name, "--folds", "2"]
-    trained = subprocess.run(train, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    train = [*run, "train", "--source", "house-prices", "--name", "houses", "--model", model, "--folds", "2"]
+    trained = subprocess.run(train, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert trained.returncode == 0, trained.stderr
     bundle = (registry := Registry(str(tmp_path / "registry"))).open(registry.resolve("houses"))
     signature = bundle.signature
-    frame = Catalog(load_plugins(environ=ENVIRONMENT)).get(SourceSpec, "house-prices").load()  # type: ignore[misc]
+    frame = Catalog(load_plugins(environ=environment(name))).get(SourceSpec, "house-prices").load()  # type: ignore[misc]
     features = conform(frame.head(5), signature)
     records = to_records(features, signature)
     command = [*run, "serve", "houses", "--port", "0", "--no-access-log"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             found = re.search(r"http://\S+", server.stdout.readline())
@@ -143,7 +160,7 @@ def test_a_model_is_trained_published_and_served_by_its_kernel(tmp_path: Path) -
             note = asked(f"{found[0]}/model")["predictor"]
         finally:
             server.terminate()
-    assert note == f"kernel '{name}'"
+    assert note == f"kernel '{model}'"
     assert answers == bundle.pipeline().predict(features).tolist()
 
 

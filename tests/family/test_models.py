@@ -1,11 +1,10 @@
-"""LightGBM's models on tables that break models: nulls, unknown and single categories, constants, odd labels."""
+"""The models of plugins on tables that break models: nulls, unknown and single categories, constants, odd labels."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
-import subprocess
-import sys
 from typing import Any
 
 import joblib
@@ -16,22 +15,38 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from pegboard import ModelSpec, SourceSpec, unpickling
+from pegboard.catalog import Catalog
 from pegboard.frames import conform
 from pegboard.learning import learn_signature
+from pegboard.manager import load_plugins
 from pegboard.predictor import Predictor
 from pegboard.preprocessing import tabular
-from pegboard_lightgbm import plugin
 
-MODELS = plugin.register_models()
+BOOSTED = {"learning_rate": 0.2, "n_estimators": 7, "max_depth": 4, "subsample": 0.5, "colsample_bytree": 0.25}
+BOOSTED |= {"reg_alpha": 0.125, "reg_lambda": 2.5, "n_jobs": 2, "random_state": 9}
+LEAF_BY_LEAF = {**BOOSTED, "num_leaves": 9, "min_child_samples": 3}
+LEVEL_BY_LEVEL = {**BOOSTED, "min_child_weight": 3.5}
+BINNED = {"learning_rate": 0.2, "max_iter": 7, "max_leaf_nodes": 9, "max_depth": 4, "min_samples_leaf": 3}
+BINNED |= {"l2_regularization": 2.5, "max_features": 0.5, "early_stopping": True, "random_state": 9}
+NEAREST = {"n_neighbors": 3, "weights": "distance", "p": 1}
+#: Of each model, a value for every parameter of its factory, none of them its default.
+VALUES: dict[str, dict[str, Any]] = {
+    "elastic-net": {"alpha": 0.5, "l1_ratio": 0.25, "max_iter": 77},
+    "elastic-net-classifier": {"C": 3.5, "l1_ratio": 0.25, "max_iter": 77, "tol": 0.01, "random_state": 9},
+    "hist-gradient-classifier": {**BINNED, "class_weight": "balanced"},
+    "hist-gradient-regressor": {**BINNED, "loss": "absolute_error"},
+    "k-neighbors-classifier": NEAREST,
+    "k-neighbors-regressor": NEAREST,
+    "lightgbm-classifier": {**LEAF_BY_LEAF, "class_weight": "balanced"},
+    "lightgbm-regressor": {**LEAF_BY_LEAF, "objective": "regression_l1"},
+    "xgboost-classifier": LEVEL_BY_LEVEL,
+    "xgboost-regressor": {**LEVEL_BY_LEVEL, "objective": "reg:absoluteerror"},
+}
+FAMILY = {"PEGBOARD_LOAD_PLUGINS": "hist-gradient,lightgbm,xgboost"}
+MODELS = [entry.spec for entry in Catalog(load_plugins(environ=FAMILY)).entries() if isinstance(entry.spec, ModelSpec)]
+MODELS = [model for model in MODELS if not model.baseline]
 REGRESSORS = [model for model in MODELS if model.task == "regression"]
 CLASSIFIERS = [model for model in MODELS if model.task == "classification"]
-TREES = {"n_estimators": 7, "learning_rate": 0.2, "num_leaves": 9, "max_depth": 4, "min_child_samples": 3}
-TREES |= {"subsample": 0.5, "colsample_bytree": 0.25, "reg_alpha": 0.125, "reg_lambda": 2.5, "n_jobs": 2}
-TREES |= {"random_state": 9}
-VALUES: dict[str, dict[str, Any]] = {
-    "lightgbm-regressor": {**TREES, "objective": "regression_l1"},
-    "lightgbm-classifier": {**TREES, "class_weight": "balanced"},
-}
 ROWS = 60
 KINDS = {
     "area": "number",
@@ -56,7 +71,7 @@ LABELS: dict[str, list[Any]] = {
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Any:
     from threadpoolctl import threadpool_limits
 
-    monkeypatch.setenv("PEGBOARD_LOAD_PLUGINS", "lightgbm")
+    monkeypatch.setenv("PEGBOARD_LOAD_PLUGINS", FAMILY["PEGBOARD_LOAD_PLUGINS"])
     with threadpool_limits(1):
         yield
 
@@ -85,11 +100,10 @@ def labelled(labels: list[Any]) -> Any:
     return lambda size: [labels[int(part)] for part in pd.qcut(size, len(labels), labels=False)]
 
 
-def test_the_plugin_imports_no_library() -> None:
-    script = "import sys, pegboard_lightgbm.plugin as p; p.register_models(), p.register_kernels()\n"
-    script += "print(sorted({name.split('.')[0] for name in sys.modules} & {'lightgbm', 'sklearn', 'numpy', 'pandas'}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_every_parameter_of_every_model_is_tried() -> None:
+    assert {model.name: set(inspect.signature(model.make).parameters) for model in MODELS} == {
+        name: set(values) for name, values in VALUES.items()
+    }
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
