@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +37,9 @@ settings.register_profile(
     "pegboard", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
 settings.load_profile("pegboard")
+
+# A shell that starts something in the background has it ignore Ctrl-C, and so would everything that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tests' own estimators are in no plugin distribution, which is where a pipeline's classes may come from.
 os.environ["PEGBOARD_UNPICKLE"] = "tests.*"
