@@ -57,6 +57,7 @@ def environment(name: str) -> dict[str, str]:
     return {"PEGBOARD_LOAD_PLUGINS": f"house-prices,serve,sklearn,{name}"}
 
 
+@cache
 def model_of(name: str, task: str) -> ModelSpec:
     suffix = {"regression": "regressor", "classification": "classifier"}[task]
     return Catalog(load_plugins(environ=environment(name))).get(ModelSpec, f"{name}-{suffix}")

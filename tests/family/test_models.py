@@ -21,6 +21,7 @@ from pegboard.learning import learn_signature
 from pegboard.manager import load_plugins
 from pegboard.predictor import Predictor
 from pegboard.preprocessing import tabular
+from pegboard.specs import TASKS
 
 BOOSTED = {"learning_rate": 0.2, "n_estimators": 7, "max_depth": 4, "subsample": 0.5, "colsample_bytree": 0.25}
 BOOSTED |= {"reg_alpha": 0.125, "reg_lambda": 2.5, "n_jobs": 2, "random_state": 9}
@@ -43,8 +44,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "xgboost-regressor": {**LEVEL_BY_LEVEL, "objective": "reg:absoluteerror"},
 }
 FAMILY = {"PEGBOARD_LOAD_PLUGINS": "hist-gradient,lightgbm,xgboost"}
-MODELS = [entry.spec for entry in Catalog(load_plugins(environ=FAMILY)).entries() if isinstance(entry.spec, ModelSpec)]
-MODELS = [model for model in MODELS if not model.baseline]
+BOARD = Catalog(load_plugins(environ=FAMILY))
+MODELS = [model for task in TASKS for model in BOARD.models(task) if not model.baseline]
 REGRESSORS = [model for model in MODELS if model.task == "regression"]
 CLASSIFIERS = [model for model in MODELS if model.task == "classification"]
 ROWS = 60
@@ -71,7 +72,8 @@ LABELS: dict[str, list[Any]] = {
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Any:
     from threadpoolctl import threadpool_limits
 
-    monkeypatch.setenv("PEGBOARD_LOAD_PLUGINS", FAMILY["PEGBOARD_LOAD_PLUGINS"])
+    for variable, value in FAMILY.items():
+        monkeypatch.setenv(variable, value)
     with threadpool_limits(1):
         yield
 

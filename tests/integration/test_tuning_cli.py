@@ -41,7 +41,10 @@ def test_ctrl_c_ends_a_search_and_the_next_run_goes_on_where_it_was(tmp_path: Pa
                 process.wait(0.1)
                 break
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        try:
+            _, said = process.communicate(timeout=120)
+        finally:
+            process.kill()  # or leaving would wait for ever
     assert (process.returncode, said.endswith("Aborted!\n")) == (1, True), said
     assert "Traceback" not in said
     shown = json.loads(run(tmp_path, "runs", "show", "1", "--json").stdout)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.tree._tree import Tree
 
-from pegboard.kernels.merged import NODE, selecting
+from pegboard.kernels.merged import NODE, joined
 
 LEAF = -1
 
@@ -47,15 +47,7 @@ class Leaves:
     """
 
     def __init__(self, trees: Sequence[BoostedTree], width: int) -> None:
-        laid = [_laid_out(tree) for tree in trees]
-        sizes = [len(nodes) for nodes in laid]
-        selector, starts = selecting(sizes, width)
-        nodes = np.concatenate([selector, *laid])
-        inner = nodes["left_child"] != LEAF
-        inner[: len(selector)] = False
-        offsets = np.repeat([0, *starts], [len(selector), *sizes])[inner]
-        for child in ("left_child", "right_child"):
-            nodes[child][inner] += offsets
+        nodes, starts = joined([_laid_out(tree) for tree in trees], width)
         self._values = np.zeros(len(nodes), dtype=trees[0].value.dtype)
         for start, tree in zip(starts, trees, strict=True):
             self._values[start : start + len(tree.value)] = tree.value

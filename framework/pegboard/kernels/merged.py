@@ -46,16 +46,9 @@ def merge(trees: Sequence[Any], width: int) -> Any:
     states = [tree.__getstate__() for tree in trees]
     if any(state["nodes"].dtype != NODE for state in states):
         return None
-    sizes = [len(state["nodes"]) for state in states]
-    selector, starts = selecting(sizes, width)
-    nodes = np.concatenate([selector, *(state["nodes"] for state in states)])
+    nodes, starts = joined([state["nodes"] for state in states], width)
     leaves = np.concatenate([state["values"] for state in states])
-    values = np.concatenate([np.zeros((len(selector), *leaves.shape[1:])), leaves])
-    inner = nodes["left_child"] >= 0
-    inner[: len(selector)] = False
-    offsets = np.repeat([0, *starts], [len(selector), *sizes])[inner]
-    for child in ("left_child", "right_child"):
-        nodes[child][inner] += offsets
+    values = np.concatenate([np.zeros((starts[0], *leaves.shape[1:])), leaves])
     nodes, values = _laid_out(nodes, values)
     kind, (_, classes, outputs) = type(trees[0]), trees[0].__reduce__()[1]
     tree = kind(width + 1, classes, outputs)
@@ -64,7 +57,20 @@ def merge(trees: Sequence[Any], width: int) -> Any:
     return tree
 
 
-def selecting(sizes: Sequence[int], feature: int) -> tuple[Nodes, list[int]]:
+def joined(trees: Sequence[Nodes], feature: int) -> tuple[Nodes, list[int]]:
+    """Return the nodes of trees under a selector on ``feature``, which comes first, and where each tree starts."""
+    sizes = [len(nodes) for nodes in trees]
+    selector, starts = _selector(sizes, feature)
+    nodes = np.concatenate([selector, *trees])
+    inner = nodes["left_child"] >= 0
+    inner[: len(selector)] = False
+    offsets = np.repeat([0, *starts], [len(selector), *sizes])[inner]
+    for child in ("left_child", "right_child"):
+        nodes[child][inner] += offsets
+    return nodes, starts
+
+
+def _selector(sizes: Sequence[int], feature: int) -> tuple[Nodes, list[int]]:
     """Return the nodes of a balanced tree over the numbers of trees, and where each tree of these sizes starts."""
     starts: list[int] = np.cumsum([len(sizes) - 1, *sizes[:-1]]).tolist()
     nodes: list[tuple[Any, ...]] = []
