@@ -51,4 +51,5 @@ class FilterModule:
     """The filters, by the names that tasks call them by."""
 
     def filters(self) -> dict[str, Any]:
+        """Return them by name, as Ansible asks for them."""
         return {"pegboard_difference": difference, "pegboard_table": table}
