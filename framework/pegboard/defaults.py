@@ -17,14 +17,17 @@ from pegboard.specs import (
     KernelSpec,
     ModelSpec,
     PreprocessorSpec,
+    ResolverSpec,
     RuleSpec,
     SplitterSpec,
     Task,
+    Versions,
     Wants,
 )
 
 if TYPE_CHECKING:
     from pegboard.gate.rule import Outcome, Promotion
+    from pegboard.signing import Trust
 
 
 @hookimpl
@@ -166,6 +169,27 @@ def _rule(module: str, name: str, promotion: Promotion) -> Outcome:
     # By name, as commands are: rules that compare know the stages of training, which this module does not.
     outcome: Outcome = getattr(import_module(module), name)(promotion)
     return outcome
+
+
+@hookimpl
+def register_resolvers() -> list[ResolverSpec]:
+    """Versions that are named by where they are, for servers that are told nothing else."""
+    return [
+        ResolverSpec(name="bundle", prefix="bundle:", make=_in_directory, summary="a bundle's directory, no registry"),
+        ResolverSpec(name="s3", prefix="s3://", make=_in_bucket, summary="versions in a bucket, by their whole names"),
+    ]
+
+
+def _in_directory(_registry: str, trusted: Trust | None) -> Versions:
+    from pegboard.resolvers import BundleDirectory
+
+    return BundleDirectory(trusted)
+
+
+def _in_bucket(_registry: str, trusted: Trust | None) -> Versions:
+    from pegboard.resolvers import BucketVersions
+
+    return BucketVersions(trusted)
 
 
 @hookimpl

@@ -97,7 +97,10 @@ def register_rules() -> Iterable[RuleSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def register_resolvers() -> Iterable[ResolverSpec]:  # type: ignore[empty-body]
-    """Other places where a served version can be named, by the start of such names (``models:/`` for MLflow)."""
+    """Other places where a served version can be named, by the start of such names (``models:/`` for MLflow).
+
+    Built in are ``bundle:`` (a bundle's directory) and ``s3://`` (location and name of a version in a bucket).
+    """
 
 
 @hookspec

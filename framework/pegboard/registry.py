@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 
+#: A tag can be moved to another image, a digest cannot.
+_IMAGE = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)(?:/(?P<version>[0-9]{1,9})|@(?P<alias>[a-z0-9][a-z0-9-]*))?")
 
 
@@ -222,6 +224,10 @@ class Registry:
         self, version: Version, environment: str, hosts: Sequence[str], image: str = "", reason: str = ""
     ) -> Entry:
         """Write down that these hosts of an environment serve a version, from an image with that digest."""
+        if image and _IMAGE.fullmatch(image) is None:
+            raise RegistryError(
+                f"{image!r} is not an image's digest: write sha256: and its 64 digits (`docker images --digests`)"
+            )
         if not hosts or not all(host.strip() for host in hosts):
             raise RegistryError("a deployment has hosts: name at least one, and none by an empty name")
         about, deployment = _about(version), {"hosts": list(hosts), "image": image}

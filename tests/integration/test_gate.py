@@ -114,6 +114,22 @@ def test_a_dry_run_says_what_the_gate_finds_and_changes_nothing(operator: Comman
     assert promoted(tmp_path) == []
 
 
+@pytest.mark.parametrize(("limit", "status"), [("max_size_mib = 512", 0), ("max_size_mib = 0.001", 1)])
+def test_a_build_of_an_image_goes_on_only_if_the_gate_of_the_environment_image_passes(
+    operator: Command, tmp_path: Path, limit: str, status: int
+) -> None:
+    # The repository's own file: what the Dockerfile trains with, and the command that it runs.
+    config = (Path(__file__).parents[2] / "pegboard.toml").read_text(encoding="utf-8")
+    table = "[environments.image.gate]\n"
+    assert config.count(table) == 1
+    (tmp_path / "build.toml").write_text(config.replace(table, f"{table}{limit}\n"), encoding="utf-8")
+    done = operator("promote", "house-prices/1", "--to", "image", "--dry-run", "--config", "build.toml", status=status)
+    rules = ["digests", "validation", "plugins", "size", "baseline", "serving"]
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.strip()[:1] in ("✓", "✗")] == rules
+    assert ("house-prices/1 is not promoted to image: 1 of 6 rules does not hold:" in done.stderr) == bool(status)
+    assert promoted(tmp_path) == []
+
+
 def ask_serving(location: Path, reference: str, catalog: Catalog, **gate: Any) -> Finding:
     registry = Registry(location)
     version = registry.resolve(reference)

@@ -12,6 +12,7 @@ import pytest
 from pegboard.registry import Registry
 
 Command = Callable[..., Any]
+IMAGE = f"sha256:{'4be0c1d2' * 8}"
 PASSED = {"passed": True, "forced": False, "champion": None, "findings": []}
 TIMES = {3: "2026-11-17T10:00:00", 5: "2026-11-17T14:00:00", 6: "2026-11-17T15:00:00", 7: "2026-11-17T16:00:00"}
 
@@ -123,16 +124,51 @@ def test_the_difference_of_two_versions_names_model_data_and_dependencies(pegboa
 
 def test_machines_are_answered_for_too(house: Registry, pegboard: Command) -> None:
     deployed = ("models", "record-deploy", "--env", "production", "--host", "web-1", "--host", "web-2")
-    pegboard(*deployed, "--image", "sha256:1", "--digest", f"sha256:{house.resolve('house/2').digest}")
+    pegboard(*deployed, "--image", IMAGE, "--digest", f"sha256:{house.resolve('house/2').digest}")
     refused = pegboard(*deployed, "--digest", "sha256:other", status=1).stderr
     assert "the machines serve sha256:other, and house/2 is sha256:" in refused
 
     rows = json.loads(pegboard("models", "at", "2030-01-01", "--json").stdout)["machines"]
     assert [(row["machine"], row["version"], row["image"]) for row in rows] == [
-        ("production: web-1", "house/2", "sha256:1"),
-        ("production: web-2", "house/2", "sha256:1"),
+        ("production: web-1", "house/2", IMAGE),
+        ("production: web-2", "house/2", IMAGE),
     ]
     assert json.loads(pegboard("models", "at", "2026-11-17T15:59:59Z", "--json").stdout)["machines"] == []
+
+
+@pytest.mark.parametrize(
+    "image", ["sha256:1", IMAGE[:-1], IMAGE + "0", IMAGE.upper(), IMAGE[7:], "prices:latest", f"prices@{IMAGE}", " "]
+)
+def test_an_image_is_named_by_its_digest_or_not_written_down(house: Registry, pegboard: Command, image: str) -> None:
+    deployed = ("models", "record-deploy", "house/2", "--env", "production", "--host", "web-1", "--image", image)
+    assert (
+        f"{image!r} is not an image's digest: write sha256: and its 64 digits" in pegboard(*deployed, status=1).stderr
+    )
+    assert len(house.ledger.entries()) == 7, "nothing was written down"
+
+
+@pytest.mark.parametrize(
+    ("time", "served"),
+    [
+        ("16:30", {}),
+        ("17:00:30", {"web-1": "house/2"}),
+        ("17:30", {"web-1": "house/2", "web-2": "house/2"}),
+        ("18:00:30", {"web-1": "house/3", "web-2": "house/2"}),
+        ("18:30", {"web-1": "house/3", "web-2": "house/3"}),
+        ("19:30", {"web-1": "house/2", "web-2": "house/3"}),
+    ],
+    ids=["before", "first", "first done", "second", "second done", "one back"],
+)
+def test_each_machine_is_answered_for_while_a_roll_goes_on(
+    house: Registry, pegboard: Command, monkeypatch: pytest.MonkeyPatch, time: str, served: dict[str, str]
+) -> None:
+    rolled = [("17:00", "house/2", "web-1"), ("17:01", "house/2", "web-2"), ("18:00", "house/3", "web-1"),
+              ("18:01", "house/3", "web-2"), ("19:00", "house/2", "web-1")]  # fmt: skip
+    for at_time, version, host in rolled:
+        monkeypatch.setattr("pegboard.ledger._not_before", lambda _, t=at_time: f"2026-11-17T{t}:00.000+00:00")
+        house.record_deploy(house.resolve(version), "production", [host], IMAGE)
+    said = json.loads(pegboard("models", "at", f"2026-11-17T{time}Z", "--json").stdout)["machines"]
+    assert {row["host"]: row["version"] for row in said} == served
 
 
 def test_tampering_and_truncation_show(house: Registry, pegboard: Command, tmp_path: Path) -> None:

@@ -65,6 +65,25 @@ def test_a_server_goes_on_and_even_starts_while_the_store_is_away(
         gateway.allowance = sys.maxsize  # back
 
 
+def test_a_server_is_told_location_and_alias_in_one_name_and_follows_the_alias(
+    live: Registry, gateway: Any, bucket: str, train_into: Callable[..., None], tmp_path: Path,
+    serving: Callable[..., AbstractContextManager[str]],
+) -> None:  # fmt: skip
+    train_into(bucket, {"iris": ["logistic-regression"]})
+    row = live.open(live.resolve("iris/1")).replay()["rows"][0]
+    with serving(tmp_path / "no registry", tmp_path, f"{bucket}/iris@live", "--poll", "0.2") as url:
+        assert ask(f"{url}/predict", row)["version"] == 1
+        live.promote("iris/2", "live")
+        while ask(f"{url}/ready")["version"] != 2:
+            pass
+        assert ask(f"{url}/predict", row)["version"] == 2
+        gateway.allowance = 0
+        while "going on from what was read before" not in (tmp_path / "errors").read_text():
+            assert ask(f"{url}/predict", row)["version"] == 2
+    with serving(tmp_path / "no registry", tmp_path, f"{bucket}/iris@live") as url:
+        assert ask(f"{url}/predict", row)["version"] == 2, "it starts from the cache"
+
+
 def test_a_server_that_has_never_seen_the_store_says_that_it_is_away(
     live: Registry, gateway: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from pegboard.environments import Environment
 from pegboard.errors import ConfigError, did_you_mean
 from pegboard.registry import Registry
 from pegboard_serve.listen import listen, urls
-from pegboard_serve.settings import Settings
+from pegboard_serve.settings import PORT, Settings
 from pegboard_serve.supervisor import Supervisor
 
 _DEFAULTS = Settings(model="", registry="")
@@ -56,14 +56,14 @@ def _limits(function: Any) -> Any:
 @click.argument("model", metavar="[VERSION]", default="", envvar="PEGBOARD_MODEL")
 @click.option("--registry", help="The registry: a directory, or s3://bucket/prefix.")
 @click.option("--env", envvar="PEGBOARD_ENV", help="Serve what this environment has, with its settings.")
-@click.option(
-    "--trusted-key", "trusted_keys", multiple=True, help="A public key's file, one of which must have signed."
-)
+@click.option("--trusted-key", "trusted_keys", multiple=True, envvar="PEGBOARD_SERVE_TRUSTED_KEY",
+              help="A public key's file, one of which must have signed.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=5000, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 takes a free one.")
 @click.option("--strict", is_flag=True, help="Refuse categories that training has not seen.")
 @click.option("--tokens", default="", help="A file of hashed bearer tokens; `pegboard token` makes its lines.")
-@click.option("--trusted-host", "trusted_hosts", multiple=True, help="A name in Host that is answered (default: all).")
+@click.option("--trusted-host", "trusted_hosts", multiple=True, envvar="PEGBOARD_SERVE_TRUSTED_HOST",
+              help="A name in Host that is answered (default: all).")  # fmt: skip
 @click.option("--access-log/--no-access-log", default=True, show_default=True, help="A line of JSON for each request.")
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="The experiment's file.")
 @_limits

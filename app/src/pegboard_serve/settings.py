@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Where a server listens that is told nothing else.
+PORT = 5000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

@@ -16,6 +16,9 @@ from pegboard.errors import RegistryError
 from pegboard.ledger import Entry, State
 from pegboard.registry import Registry
 
+#: An image's digest, ``sha256:`` and its first digits, as a table shows it.
+IMAGE = len("sha256:") + 12
+
 
 @click.command()
 @registry_flags
@@ -89,7 +92,7 @@ def at(
         if rows:
             shown = table(title, "version", "digest", *(["image"] if title == "machine" else []), "since", "who")
             for row in rows:
-                image = [row["image"]] if title == "machine" else []
+                image = [row["image"][:IMAGE]] if title == "machine" else []
                 shown.add_row(row[title], row["version"], row["digest"][:12], *image, local(row["since"]), row["actor"])
             out.print(shown)
 

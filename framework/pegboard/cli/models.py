@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from pegboard.bundle import Bundle
+from pegboard.cli.export import export
 from pegboard.cli.history import at, history
 from pegboard.cli.output import console, print_json, print_leaderboard, table
 from pegboard.cli.places import find_registry, registry_flags
 from pegboard.cli.promotion import promote, record_deploy, rollback
+from pegboard.cli.replay import replay
 from pegboard.cli.requirements import requirements
 from pegboard.config import experiment_name
 from pegboard.difference import differences
@@ -27,7 +29,7 @@ def models() -> None:
     """List, show, compare, promote and roll back published versions."""
 
 
-for command in (promote, rollback, history, at, record_deploy, requirements):
+for command in (promote, rollback, history, at, record_deploy, requirements, export, replay):
     models.add_command(command)
 
 
