@@ -1,0 +1,40 @@
+variable "name" {
+  description = "What every name begins with."
+  type        = string
+}
+
+variable "port" {
+  description = "The port that the app listens on."
+  type        = number
+}
+
+variable "protected" {
+  description = "Whether the balancer refuses to be destroyed."
+  type        = bool
+}
+
+variable "certificate_arn" {
+  description = "An ACM certificate; without one there is no TLS."
+  type        = string
+  default     = null
+}
+
+variable "vpc_id" {
+  description = "The VPC that the hosts are in."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "The balancer's subnets, in two zones at least."
+  type        = list(string)
+}
+
+variable "security_group_id" {
+  description = "The balancer's security group."
+  type        = string
+}
+
+variable "instance_ids" {
+  description = "The hosts behind the balancer."
+  type        = list(string)
+}

@@ -1,0 +1,50 @@
+variable "name" {
+  description = "What every name begins with."
+  type        = string
+}
+
+variable "instance_count" {
+  description = "How many hosts there are."
+  type        = number
+}
+
+variable "instance_type" {
+  description = "Their EC2 type."
+  type        = string
+}
+
+variable "image_parameter" {
+  description = "The SSM parameter that names the machine image; Canonical's Ubuntu 24.04 when it is null."
+  type        = string
+  default     = null
+}
+
+variable "volume_size" {
+  description = "The size of a host's disk in GiB."
+  type        = number
+}
+
+variable "ssh_public_key" {
+  description = "The public key that SSH is let in with."
+  type        = string
+}
+
+variable "subnet_ids" {
+  description = "The subnets that hosts are spread over."
+  type        = list(string)
+}
+
+variable "security_group_id" {
+  description = "The hosts' security group."
+  type        = string
+}
+
+variable "repository_arn" {
+  description = "The repository that hosts may pull from."
+  type        = string
+}
+
+variable "bucket_arn" {
+  description = "The bucket that hosts may read."
+  type        = string
+}
