@@ -7,6 +7,13 @@ PORT   ?= 5000
 # How long `make soak` and `make chaos` last.
 SECONDS ?= 600
 
+# What an image is named after, and is pushed to: a repository.
+NAME ?= pegboard
+# Which environment's machines.
+ENV ?= staging
+# Why something is deployed or rolled back: kept in the ledger, and passed by the environment, where no shell reads it.
+export PEGBOARD_REASON ?= $(REASON)
+
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
 PLUGINS := $(sort $(patsubst %/setup.cfg,%,$(wildcard plugins/*/setup.cfg)))
@@ -14,12 +21,17 @@ OURS    := pegboard pegboard-serve $(notdir $(PLUGINS))
 # All plugins, and what their tests need (pip finds one plugin for another only by its bare name); `make run` gets by with two.
 ALL     := -e ./app $(PLUGINS:%=-e ./%) $(PLUGINS:%=-e './%[testing]')
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
+# Ansible and the linters of the deployment, apart from what Pegboard itself is installed with.
+TOOLS   := .venv-deploy
+PLAY    := cd ansible && PATH="$(abspath $(TOOLS)/bin):$(abspath $(BIN)):$$PATH" ansible-playbook
+TESTING := $(abspath $(TOOLS)/bin):$(PATH)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint docs browser fuzz postgresql clients wheels minutes soak chaos bench lock clean help
+.PHONY: run test lint docs browser fuzz postgresql clients wheels minutes soak chaos bench lock clean help \
+	image push hosts deploy rollback status gates deploy-test
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 run: $(VENV)/.ready-to-run ## set up, train on Ames house prices, serve on port 5000
 	$(BIN)/pegboard train
@@ -65,13 +77,38 @@ chaos: $(VENV)/.ready-to-develop ## eight writers at once, killed now and then, 
 bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
 	$(PYTHON) benchmarks/serving/run.py
 
+image: $(VENV)/.ready-to-run ## build the image, its bundle taken into the registry first: NAME=REPOSITORY
+	@PEGBOARD="$${PEGBOARD:-$(BIN)/pegboard}" image/build.sh $(NAME)
+
+push: ## push an image, and print how a deployment names it: IMAGE=REPOSITORY:TAG
+	@image/push.sh $(IMAGE)
+
+hosts: ## write ansible/hosts.cfg again, from what Terraform knows: ENV=staging
+	@terraform/hosts.sh $(ENV)
+
+deploy: $(TOOLS)/.ready ## bring an image to the hosts, one after the other: IMAGE=REPOSITORY@sha256:… VERSION=house-prices/7 REASON=…
+	@$(PLAY) deploy.yml -e pegboard_image='$(IMAGE)' -e pegboard_version='$(VERSION)' $(ARGS)
+
+rollback: $(TOOLS)/.ready ## bring the hosts back to what they served before: REASON=… [ARGS='-e pegboard_rollback_to=alias']
+	@$(PLAY) rollback.yml $(ARGS)
+
+status: $(TOOLS)/.ready ## what each host serves, and did before
+	@$(PLAY) status.yml $(ARGS)
+
+gates: $(TOOLS)/.ready-to-test ## what Terraform, Ansible, the Dockerfile and the scripts look like to their linters
+	PATH='$(TESTING)' $(BIN)/python -m pytest tests/deploy/test_gates.py tests/deploy/test_filters.py \
+	  tests/deploy/test_terraform.py tests/deploy/test_alb.py tests/deploy/test_known_hosts.py
+
+deploy-test: $(TOOLS)/.ready-to-test ## the whole chain on this machine, from `terraform apply` to a rollback (as root, on Debian)
+	PATH='$(TESTING)' $(BIN)/python -m pytest -x tests/deploy/test_container.py tests/deploy/test_chain.py
+
 lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
 	printf -- '-e %s\n' '.[dev]' ./app $(PLUGINS:%='./%[testing]') \
 	| $(BIN)/uv pip compile - --universal --upgrade --python-version 3.11 --no-annotate \
 	  $(OURS:%=--no-emit-package %) --custom-compile-command 'make lock' --output-file constraints.txt
 
 clean: ## remove what the other targets have made, the registry apart
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
 $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)'
@@ -82,6 +119,16 @@ $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)'
 	$(PIP) -e '.[dev]' $(ALL)
 	@touch $@ $(VENV)/.ready-to-run
+
+$(TOOLS)/.ready: ansible/requirements.txt | $(VENV)/.ready-to-run
+	@echo 'installing Ansible into $(TOOLS) (once; about a minute)'
+	@$(BIN)/python -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(TOOLS)/.ready-to-test: tests/deploy/requirements.txt $(TOOLS)/.ready | $(VENV)/.ready-to-develop
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

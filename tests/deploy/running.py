@@ -1,0 +1,46 @@
+"""Commands as a test runs them: with a limit, and with everything they said when they fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+# What the framework's tests set for themselves, or a developer's shell holds, is not what an operator has.
+DROPPED = ("PEGBOARD_", "AWS_", "ANSIBLE_", "TF_", "DOCKER_")
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """Return the environment of a command: this one's, without settings of our own, and with what is given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)} | more
+
+
+def run(
+    *command: str | Path,
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    expected: int | None = 0,
+    seconds: float = 900,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command, and fail with what it said if its exit status is not ``expected`` (``None``: any is)."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, cwd=cwd, env=dict(environment or surroundings()), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=seconds, check=False,
+    )  # fmt: skip
+    if expected is not None and done.returncode != expected:
+        said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        raise AssertionError(f"{' '.join(words)} ended with {done.returncode}, not {expected}:\n{said}")
+    return done
+
+
+def wait_for(what: str, holds: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something holds, and fail with ``what`` if it does not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:g} s still not: {what}")
+        time.sleep(0.2)

@@ -1,0 +1,124 @@
+"""What stands beside the hosts: an image registry with TLS and a password in ECR's place, haproxy in the balancer's."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import socket
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.deploy.running import run, wait_for
+
+USER = "pegboard"
+
+
+@dataclass(frozen=True)
+class ImageRegistry:
+    """A running image registry: ``address`` is what image names begin with."""
+
+    address: str
+    authority: Path
+    password: str
+
+    def answers(self) -> bool:
+        """Whether it lets its user in."""
+        token = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        request = urllib.request.Request(f"https://{self.address}/v2/", headers={"Authorization": f"Basic {token}"})
+        with suppress(OSError):
+            return bool(urllib.request.urlopen(request, timeout=2, context=_trusting(self.authority)).status == 200)
+        return False
+
+
+def _trusting(authority: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority))
+
+
+@contextmanager
+def image_registry(directory: Path, address: str) -> Iterator[ImageRegistry]:
+    """Run Debian's docker-registry at an address of this machine until the block ends."""
+    directory.mkdir()
+    port, password = free_port(address), secrets.token_urlsafe(16)
+    key, certificate = directory / "key.pem", directory / "ca.crt"
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=pegboard-deploy",
+        "-addext", f"subjectAltName=IP:{address}", "-keyout", key, "-out", certificate)  # fmt: skip
+    (directory / "users").write_text(run("htpasswd", "-nbB", USER, password).stdout.strip() + "\n")
+    settings = directory / "config.yml"
+    settings.write_text(f"""\
+version: 0.1
+log: {{level: warn}}
+storage: {{filesystem: {{rootdirectory: {directory}/images}}, cache: {{blobdescriptor: inmemory}}}}
+http: {{addr: "{address}:{port}", tls: {{certificate: {certificate}, key: {key}}}}}
+auth: {{htpasswd: {{realm: pegboard-deploy, path: {directory}/users}}}}
+""")
+    with ended(directory / "log", "docker-registry", "serve", settings):
+        registry = ImageRegistry(f"{address}:{port}", certificate, password)
+        wait_for("the image registry answers", registry.answers)
+        yield registry
+
+
+@dataclass(frozen=True)
+class Balancer:
+    """A running haproxy: clients ask 127.0.0.1:``port``, operators its ``socket``."""
+
+    port: int
+    socket: Path
+
+    def servers(self) -> dict[str, str]:
+        """Return what it thinks of each host: UP, DOWN, MAINT, DRAIN."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.socket))
+            line.sendall(b"show stat\n")
+            rows = [row.split(",") for row in line.makefile().read().splitlines() if row.startswith("pegboard,")]
+        return {row[1]: row[17] for row in rows if row[1] != "BACKEND"}
+
+
+@contextmanager
+def balancer(directory: Path, hosts: Mapping[str, str], port: int = 5000) -> Iterator[Balancer]:
+    """Run haproxy before these hosts (address by name) until the block ends. It does not retry: clients see it all."""
+    directory.mkdir()
+    front = Balancer(free_port("127.0.0.1"), directory / "admin.sock")
+    servers = "\n".join(f"    server {name} {address}:{port}" for name, address in hosts.items())
+    settings = directory / "haproxy.cfg"
+    settings.write_text(f"""\
+global
+    stats socket {front.socket} mode 600 level admin
+defaults
+    mode http
+    retries 0
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+frontend clients
+    bind 127.0.0.1:{front.port}
+    default_backend pegboard
+backend pegboard
+    option httpchk GET /ready
+    default-server check inter 500ms fall 2 rise 1
+{servers}
+""")
+    with ended(directory / "log", "haproxy", "-db", "-f", settings):
+        wait_for("haproxy answers", front.socket.exists)
+        yield front
+
+
+@contextmanager
+def ended(log: Path, *command: str | Path, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends, and then end it, and no other."""
+    words = [str(word) for word in command]
+    with log.open("wb") as said, subprocess.Popen(words, cwd=cwd, stdout=said, stderr=said) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
+
+
+def free_port(address: str) -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server((address, 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,335 @@
+"""From ``terraform apply`` to a rolling deploy with a way back, on one machine, under load all the time.
+
+The tests are the phases of one story and run in this order; each says first what serves when it begins. ``v1`` and
+``v2`` are images of two trainings, built by the project's own Dockerfile.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.deploy.chain import Chain, stand_in, whole_chain
+from tests.deploy.conftest import PHASES
+from tests.deploy.images import DOCKER, ROW, Image, build, derived, push, source_of
+from tests.deploy.plays import Play
+from tests.deploy.running import run, wait_for
+from tests.deploy.trickle import trickled
+
+ONE, TWO = HOSTS = "pegboard-staging-1", "pegboard-staging-2"
+
+# It says that it holds what its base holds, and does not start.
+BROKEN = "ENV PEGBOARD_MODEL=bundle:/nowhere"
+# It is ready, names the right version and the right digest, and answers 1 % too much.
+DISAGREES = r"""
+USER 0
+RUN cd /opt/venv/lib/python3*/site-packages/pegboard_serve/protocols && \
+    sed -i 's/{"predictions": answers.values}/{"predictions": [1.01 * v for v in answers.values]}/' native.py && \
+    grep -q '1.01' native.py && rm -rf __pycache__
+USER 10001:10001"""
+
+
+@pytest.fixture(scope="module")
+def chain(engine: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Chain]:
+    with whole_chain(tmp_path_factory.mktemp("chain")) as chain:
+        request.config.stash[PHASES] = chain.load.phases
+        yield chain
+
+
+@pytest.fixture(scope="module")
+def v1(chain: Chain) -> Image:
+    """The image that `make image` makes of the project as it is."""
+    return _image(chain, "v1", {})
+
+
+@pytest.fixture(scope="module")
+def v2(chain: Chain, v1: Image) -> Image:
+    """The image of another training: the straight line alone competes."""
+    return _image(chain, "v2", {"pegboard.toml": ("folds = 5\n", 'folds = 5\nmodels = ["linear-regression"]\n')})
+
+
+def _image(chain: Chain, name: str, edits: Mapping[str, tuple[str, str]]) -> Image:
+    tag = build(source_of(chain.work / name, edits), f"{chain.images.address}/pegboard-staging", chain.environment)
+    return Image(push(tag, chain.environment), _version(tag))
+
+
+def _version(tag: str) -> str:
+    labels = json.loads(run(DOCKER, "image", "inspect", tag, "--format", "{{json .Config.Labels}}").stdout)
+    return f"{labels['pegboard.model']}/{labels['pegboard.version']}"
+
+
+def _variant(chain: Chain, image: Image, name: str, lines: str) -> Image:
+    tag = derived(image.reference, f"{chain.images.address}/pegboard-staging:{name}", lines)
+    return Image(push(tag, chain.environment), image.version)
+
+
+def _deploy(chain: Chain, image: Image, *settings: str, fails: bool = False, laid_over: Any = None) -> Play:
+    over = chain.work / "over.yml"
+    over.write_text(json.dumps({"pegboard": laid_over or {"vars": {}}}))
+    return chain.operator.make(
+        "deploy", f"IMAGE={image.reference}", f"VERSION={image.version}", *settings, fails=fails, over=over
+    )
+
+
+def _at(chain: Chain, when: datetime | None = None) -> dict[str, str]:
+    """Return what the ledger says that each host served at a time."""
+    told = chain.operator.pegboard("models", "at", (when or datetime.now(UTC)).isoformat())
+    return {row["host"]: row["version"] for row in told["machines"]}
+
+
+def _both(image: Image) -> dict[str, str]:
+    return dict.fromkeys(HOSTS, image.version)
+
+
+def _refused(chain: Chain, image: Image, task: str, *reasons: str, settings: tuple[str, ...] = ()) -> None:
+    """Deploy what the gate must refuse on the first host, and see that clients have noticed nothing."""
+    before, recorded = chain.serves(), _at(chain)
+    with chain.load.during(f"refused: {task}") as seen:
+        play = _deploy(chain, image, *settings, fails=True)
+
+    assert f'{ONE}: task "{task}" failed' in play.said
+    assert [reason for reason in reasons if reason not in play.said] == []
+    assert "put back: " in play.said
+    assert not seen.failures
+    assert set(seen.versions) == set(before.values())
+    assert chain.serves() == before
+    assert _at(chain) == recorded
+    assert chain.balancer.servers() == dict.fromkeys(HOSTS, "UP")
+
+
+def test_terraform_has_made_the_machines_and_finds_no_drift(chain: Chain) -> None:
+    assert chain.cloud.plan() is False, "a second plan would change something"
+    assert [name for name in HOSTS if name not in (chain.work / "hosts.cfg").read_text()] == []
+
+
+def test_hosts_are_empty_before_the_first_deploy(chain: Chain) -> None:
+    assert [row["state"] for row in _status(chain)] == ["empty", "empty"]
+
+
+def _status(chain: Chain) -> list[dict[str, Any]]:
+    written = chain.work / "status.json"
+    chain.operator.make("status", f"ARGS=-e pegboard_status_file={written}")
+    return list(json.loads(written.read_text()))
+
+
+def test_the_first_deploy_installs_the_engine_and_serves_everywhere(chain: Chain, v1: Image) -> None:
+    _deploy(chain, v1, "REASON=the first one")
+
+    assert chain.serves() == _both(v1)
+    wait_for("both hosts are in the balancer", lambda: set(chain.balancer.servers().values()) == {"UP"})
+    assert chain.load.ask() == ("version", v1.version)
+    assert _at(chain) == _both(v1)
+
+
+def test_a_second_run_changes_nothing(chain: Chain, v1: Image) -> None:
+    with chain.load.during("second run") as seen:
+        play = _deploy(chain, v1)
+
+    assert {host: play.changed[host] for host in HOSTS} == {ONE: 0, TWO: 0}
+    assert not seen.failures
+
+
+def test_a_rollback_without_anything_before_changes_nothing_and_says_so(chain: Chain, v1: Image) -> None:
+    play = chain.operator.make("rollback", fails=True)
+
+    assert [f"{host} was left out: it has served nothing before" for host in HOSTS if host not in play.said] == []
+    assert "nothing to go back to" in play.said
+    assert chain.serves() == _both(v1)
+
+
+def test_the_container_is_locked_up(chain: Chain) -> None:
+    for host in HOSTS:
+        container = chain.container(host)
+        how = container["HostConfig"]
+        assert container["Config"]["User"] == "10001:10001"
+        assert how["ReadonlyRootfs"]
+        assert how["CapDrop"] == ["ALL"]
+        assert how["SecurityOpt"] == ["no-new-privileges:true"]
+        assert (how["Memory"], how["MemorySwap"], how["PidsLimit"]) == (2**30, 2**30, 256)
+        assert how["RestartPolicy"]["Name"] == "unless-stopped"
+        assert how["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+
+
+def test_no_password_stays_on_a_host(chain: Chain) -> None:
+    for host in HOSTS:
+        for place in ("/root/.docker", "/home/ubuntu/.docker", "/run/pegboard-login"):
+            run(DOCKER, "exec", stand_in(host), "test", "!", "-e", place)
+
+
+def test_a_rolling_update_loses_no_request(chain: Chain, v1: Image, v2: Image) -> None:
+    with chain.load.during("rolling update") as seen:
+        _deploy(chain, v2, "REASON=a straight line")
+
+    assert not seen.failures
+    assert set(seen.versions) == {v1.version, v2.version}
+    assert chain.serves() == _both(v2)
+
+
+def test_without_draining_clients_see_failures(chain: Chain, v1: Image) -> None:
+    """The control: the load loop can see what draining prevents."""
+    with chain.load.during("control: no draining") as seen:
+        _deploy(chain, v1, laid_over={"vars": {"pegboard_balancer": "none"}})
+
+    assert seen.failures.total() > 0
+    assert chain.serves() == _both(v1)
+    wait_for("both hosts are in the balancer", lambda: set(chain.balancer.servers().values()) == {"UP"})
+
+
+def test_an_image_that_does_not_start_is_rolled_back(chain: Chain, v2: Image) -> None:
+    broken = _variant(chain, v2, "broken", BROKEN)
+    _refused(
+        chain, broken, "Wait until it is ready", "/nowhere",
+        settings=("ARGS=-e pegboard_serve_ready_retries=15",),
+    )  # fmt: skip
+
+
+def test_an_image_whose_label_names_another_bundle_is_not_rolled_at_all(chain: Chain, v1: Image, v2: Image) -> None:
+    before = chain.serves()
+
+    play = _deploy(chain, Image(v2.reference, v1.version), fails=True)
+
+    assert "Nothing was rolled" in play.said
+    assert chain.serves() == before
+
+
+def test_a_wrong_bundle_is_rolled_back(chain: Chain, v1: Image, v2: Image) -> None:
+    """Its labels are not believed here: the server itself says what it serves."""
+    _refused(
+        chain, Image(v2.reference, v1.version), "Check which version it is", v2.version,
+        settings=("ARGS=-e pegboard_serve_check_labels=false",),
+    )  # fmt: skip
+
+
+def test_an_image_whose_replay_disagrees_is_rolled_back(chain: Chain, v2: Image) -> None:
+    disagrees = _variant(chain, v2, "disagrees", DISAGREES)
+    _refused(chain, disagrees, "Compare the predictions", "replayed predictions differ")
+
+
+# The second host alone cannot be asked: its container listens where nobody looks.
+DEAF = {"hosts": {TWO: {"pegboard_serve_env": {"PEGBOARD_SERVE_PORT": "5999"}}}}
+QUICK = "-e pegboard_serve_ready_retries=10"
+
+
+def test_hosts_done_before_another_failed_go_back_when_they_are_told_to(chain: Chain, v1: Image, v2: Image) -> None:
+    settings = f"ARGS={QUICK} -e pegboard_on_failure=return_all"
+    with chain.load.during("second host fails, all return") as seen:
+        play = _deploy(chain, v2, settings, fails=True, laid_over=DEAF)
+
+    assert f'{TWO}: task "Wait until it is ready" failed' in play.said
+    assert not seen.failures
+    assert chain.serves() == _both(v1)
+    assert _at(chain) == _both(v1)
+
+
+def test_hosts_done_before_another_failed_keep_the_new_one_otherwise(chain: Chain, v1: Image, v2: Image) -> None:
+    with chain.load.during("second host fails, first keeps") as seen:
+        _deploy(chain, v2, f"ARGS={QUICK}", fails=True, laid_over=DEAF)
+
+    assert not seen.failures
+    assert chain.serves() == {ONE: v2.version, TWO: v1.version}
+    assert _at(chain) == {ONE: v2.version, TWO: v1.version}
+
+
+def test_an_unreachable_host_does_not_keep_the_other_back(chain: Chain, v1: Image, v2: Image) -> None:
+    """The first, which serves it already, does not answer; the second, which is behind, converges."""
+    chain.inside(ONE, "systemctl", "stop", "ssh")
+    chain.operator.hang_up(chain.hosts[ONE])
+    try:
+        play = _deploy(chain, v2, fails=True)
+    finally:
+        chain.inside(ONE, "systemctl", "start", "ssh")
+
+    assert f"{ONE} was left out: unreachable" in play.said
+    assert chain.serves() == _both(v2)
+
+
+def test_rollback_follows_the_alias(chain: Chain, v1: Image, v2: Image) -> None:
+    """Where the registry was rolled back, the machines go there too."""
+    for image in (v1, v2):
+        chain.operator.pegboard("models", "promote", image.version, "--to", "staging", "--force", "--reason", "test")
+    chain.operator.pegboard("models", "rollback", "staging")
+
+    with chain.load.during("rollback to the alias") as seen:
+        chain.operator.make("rollback", "ARGS=-e pegboard_rollback_to=alias")
+
+    assert not seen.failures
+    assert set(seen.versions) == {v1.version, v2.version}
+    assert chain.serves() == _both(v1)
+    assert _at(chain) == _both(v1)
+
+
+def test_the_proxy_cuts_off_who_trickles_and_who_asks_too_often(chain: Chain, v1: Image) -> None:
+    address = chain.hosts[ONE]
+    assert trickled(address, 5000, 8) is None, "without a proxy, a trickle is waited for"
+    proxy = {"pegboard_proxy": True, "pegboard_serve_proxy_timeout": "3s", "pegboard_serve_proxy_rate": 200}
+
+    _deploy(chain, v1, laid_over={"vars": proxy})
+
+    cut_off = trickled(address, 5000, 20)
+    assert cut_off is not None
+    assert cut_off < 10
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: _asked(address), range(400)))
+    assert set(answers) == {200, 429}
+    assert _at(chain) == _both(v1)
+
+
+def _asked(address: str) -> int:
+    connection = http.client.HTTPConnection(address, 5000, timeout=10)
+    connection.request("POST", "/predict", json.dumps([ROW]), {"Content-Type": "application/json"})
+    return connection.getresponse().status
+
+
+def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) -> None:
+    """And the proxy goes with the variable that asked for it."""
+    jobs = [{"name": "look", "calendar": "daily", "command": "models --help"}]
+    _deploy(chain, v2, laid_over={"vars": {"pegboard_jobs": jobs}})
+
+    chain.inside(ONE, "systemctl", "start", "pegboard-job@look.service")
+    assert "List, show, compare" in chain.inside(ONE, "journalctl", "-u", "pegboard-job@look.service")
+    assert "pegboard-job@look.timer" in chain.inside(ONE, "systemctl", "list-timers", "--all")
+    assert trickled(chain.hosts[ONE], 5000, 5) is None
+    assert chain.serves() == _both(v2)
+
+
+def test_rollback_brings_all_hosts_back(chain: Chain, v1: Image, v2: Image) -> None:
+    before = datetime.now(UTC)
+    with chain.load.during("rollback") as seen:
+        chain.operator.make("rollback", "REASON=new houses are 9 % off")
+
+    assert not seen.failures
+    assert set(seen.versions) == {v1.version, v2.version}
+    assert chain.serves() == _both(v1)
+    assert (_at(chain, before), _at(chain)) == (_both(v2), _both(v1))
+    assert "pegboard-job@look.timer" not in chain.inside(ONE, "systemctl", "list-timers", "--all")
+    reasons = {row["reason"] for row in chain.operator.pegboard("models", "history") if row["action"] == "deployed"}
+    assert "new houses are 9 % off" in reasons
+
+
+def test_the_ledger_is_whole_and_knows_what_served_when(chain: Chain) -> None:
+    chain.operator.pegboard("ledger", "verify")
+    deployed = [row for row in chain.operator.pegboard("models", "history") if row["action"] == "deployed"]
+
+    assert {host for row in deployed for host in row["deployment"]["hosts"]} == set(HOSTS)
+    assert all(re.fullmatch("sha256:[0-9a-f]{64}", row["deployment"]["image"]) for row in deployed)
+
+
+def test_nothing_was_sent_to_addresses_of_the_simulated_cloud(chain: Chain) -> None:
+    sent = chain.packets.sent()
+    handed_out = chain.cloud.outputs()["addresses"]
+
+    assert {address: sent[address] for address in handed_out} == dict.fromkeys(handed_out, 0)
+    assert all(sent[address] > 0 for address in chain.hosts.values()), "the counter sees nothing"
+
+
+def test_destroy_removes_the_machines_and_the_inventory(chain: Chain) -> None:
+    chain.cloud.empty_bucket()
+    chain.cloud.destroy()
+
+    assert not (chain.work / "hosts.cfg").exists()
