@@ -61,12 +61,15 @@ COPY --from=train /trained /
 COPY --from=environment /sbom.json /
 
 FROM ${PYTHON_IMAGE} AS serve
+# The official image leaves Python's own library uncompiled, and nothing can be written when it runs.
 # Packages of the system that a model's libraries want: LightGBM and XGBoost need libgomp1.
 ARG PACKAGES=""
 # hadolint ignore=DL3008,SC2086
 RUN if [ -n "${PACKAGES}" ]; then \
         apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; \
     fi && \
+    python -m compileall -q -x 'site-packages|dist-packages|/tests?/' \
+        "$(python -c 'import os; print(os.path.dirname(os.__file__))')" && \
     useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pegboard && \
     find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 COPY --from=environment /opt/venv /opt/venv

@@ -9,10 +9,12 @@ SECONDS ?= 600
 
 # What an image is named after, and is pushed to: a repository.
 NAME ?= pegboard
-# Which environment's machines.
+# Which environment's machines: its inventory is read.
 ENV ?= staging
 # Why something is deployed or rolled back: kept in the ledger, and passed by the environment, where no shell reads it.
-export PEGBOARD_REASON ?= $(REASON)
+ifdef REASON
+export PEGBOARD_REASON = $(value REASON)
+endif
 
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices
@@ -23,7 +25,9 @@ ALL     := -e ./app $(PLUGINS:%=-e ./%) $(PLUGINS:%=-e './%[testing]')
 CONFIGS := setup.cfg app/setup.cfg $(wildcard plugins/*/setup.cfg) constraints.txt
 # Ansible and the linters of the deployment, apart from what Pegboard itself is installed with.
 TOOLS   := .venv-deploy
-PLAY    := cd ansible && PATH="$(abspath $(TOOLS)/bin):$(abspath $(BIN)):$$PATH" ansible-playbook
+INVENTORY := hosts$(if $(filter-out staging,$(ENV)),-$(ENV)).cfg
+PLAY    := cd ansible && PATH="$(abspath $(TOOLS)/bin):$(abspath $(BIN)):$$PATH" \
+           ANSIBLE_INVENTORY="$${ANSIBLE_INVENTORY:-$(INVENTORY)}" ansible-playbook
 TESTING := $(abspath $(TOOLS)/bin):$(PATH)
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -83,8 +87,8 @@ image: $(VENV)/.ready-to-run ## build the image, its bundle taken into the regis
 push: ## push an image, and print how a deployment names it: IMAGE=REPOSITORY:TAG
 	@image/push.sh $(IMAGE)
 
-hosts: ## write ansible/hosts.cfg again, from what Terraform knows: ENV=staging
-	@terraform/hosts.sh $(ENV)
+hosts: ## write the inventory again, from what Terraform knows: ENV=staging (ansible/hosts.cfg), production (hosts-production.cfg)
+	@terraform/hosts.sh $(ENV) ansible/$(INVENTORY)
 
 deploy: $(TOOLS)/.ready ## bring an image to the hosts, one after the other: IMAGE=REPOSITORY@sha256:… VERSION=house-prices/7 REASON=…
 	@$(PLAY) deploy.yml -e pegboard_image='$(IMAGE)' -e pegboard_version='$(VERSION)' $(ARGS)
@@ -111,17 +115,17 @@ clean: ## remove what the other targets have made, the registry apart
 	rm -rf $(VENV) $(TOOLS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
 $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
-	@echo 'installing into $(VENV) (once; about a minute)'
+	@echo 'installing into $(VENV) (once; about a minute)' >&2
 	$(PIP) -e '.[train,parquet]' $(PARTS)
 	@touch $@
 
 $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
-	@echo 'installing into $(VENV) (once; about a minute)'
+	@echo 'installing into $(VENV) (once; about a minute)' >&2
 	$(PIP) -e '.[dev]' $(ALL)
 	@touch $@ $(VENV)/.ready-to-run
 
 $(TOOLS)/.ready: ansible/requirements.txt | $(VENV)/.ready-to-run
-	@echo 'installing Ansible into $(TOOLS) (once; about a minute)'
+	@echo 'installing Ansible into $(TOOLS) (once; about a minute)' >&2
 	@$(BIN)/python -m venv $(TOOLS)
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

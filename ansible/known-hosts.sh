@@ -48,7 +48,7 @@ for row in "${rows[@]}"; do
     fi
     key=$(key_of "$instance") || fail "$address ($instance): its console shows no key yet, or no longer." \
         "A new host needs a few minutes: try again. One that was restarted meanwhile is asked over Session Manager:" \
-        "aws ssm start-session --target $instance, then cat /etc/ssh/ssh_host_ed25519_key.pub"
+        "by somebody who may open a shell there: aws ssm start-session --target $instance, then cat /etc/ssh/ssh_host_ed25519_key.pub"
     # An address that another instance had before is this one's now.
     ssh-keygen -q -R "$address" -f "$written" >/dev/null 2>&1 || true
     rm -f "$written.old"

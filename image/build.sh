@@ -8,6 +8,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=${1:?usage: image/build.sh NAME [OPTION OF docker build]…}
 shift
+if ! [[ $name =~ ^[a-z0-9][a-z0-9._-]*(:[0-9]+/[a-z0-9._-]+)?(/[a-z0-9._-]+)*$ ]]; then
+    echo "error: $name is not a repository's name: lower-case letters, digits and ._-/, and no tag, which is made here" >&2
+    exit 1
+fi
 read -ra docker <<<"${DOCKER:-docker}"
 read -ra pegboard <<<"${PEGBOARD:-pegboard}"
 export DOCKER_BUILDKIT=1

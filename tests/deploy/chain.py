@@ -118,8 +118,8 @@ def trusted(images: ImageRegistry) -> Iterator[None]:
 def whole_chain(work: Path) -> Iterator[Chain]:
     """Set the chain up, from ``terraform apply`` to a balancer whose hosts are still empty, and take it down again."""
     with ExitStack() as stack:
-        hosts = stack.enter_context(stand_ins(work, 2))
         aws = stack.enter_context(cloud(work / "cloud"))
+        hosts = stack.enter_context(stand_ins(work, 2))
         public_key = (work / "key.pub").read_text()
         aws.apply("staging.tfvars", hosts_cfg=str(work / "hosts.cfg"), ssh_public_key=public_key)
         packets = stack.enter_context(counted(aws.outputs()["addresses"], list(hosts.values())))

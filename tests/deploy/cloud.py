@@ -19,7 +19,7 @@ from tests.deploy.running import ROOT, surroundings, wait_for
 REGION = "eu-central-1"
 SERVICES = ("ec2", "ecr", "elbv2", "iam", "s3", "ssm", "sts")
 NOT_OURS = shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfplan", "*_override.tf")
-# Where Terraform itself looks for providers that nobody has to download, and where images of machines keep them.
+# Where Terraform itself looks for providers that nobody has to download, and where else they may be kept.
 MIRRORS = ("~/.terraform.d/plugins", "~/.local/share/terraform/plugins", "/usr/local/share/terraform/plugins",
            "/usr/share/terraform/plugins", "/opt/*")  # fmt: skip
 
@@ -159,8 +159,7 @@ def copy(directory: Path) -> Path:
 def simulated_aws(log: Path) -> Iterator[str]:
     """Run a simulated AWS in a process of its own until the block ends; return its address."""
     command = [sys.executable, "-m", "tests.deploy.aws", REGION, str(log)]
-    # Terraform attaches one of the policies that AWS itself keeps.
-    said, environment = log.with_suffix(".err"), surroundings(MOTO_IAM_LOAD_MANAGED_POLICIES="true")
+    said, environment = log.with_suffix(".err"), surroundings()
     with (
         said.open("wb") as errors,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors) as server,

@@ -22,6 +22,7 @@ class Packets:
 @contextmanager
 def counted(forbidden: Sequence[str], allowed: Sequence[str]) -> Iterator[Packets]:
     """Count until the block ends. That the counter sees anything is shown by those that are ``allowed``."""
+    _remove()  # what a run that was killed has left
     run("iptables", "-w", "-N", CHAIN)
     try:
         for address, verdict in [*((a, "DROP") for a in forbidden), *((a, "RETURN") for a in allowed)]:
@@ -30,7 +31,9 @@ def counted(forbidden: Sequence[str], allowed: Sequence[str]) -> Iterator[Packet
             run("iptables", "-w", "-I", door, "-j", CHAIN)
         yield Packets()
     finally:
-        for door in ("OUTPUT", "FORWARD"):
-            run("iptables", "-w", "-D", door, "-j", CHAIN, expected=None)
-        run("iptables", "-w", "-F", CHAIN)
-        run("iptables", "-w", "-X", CHAIN)
+        _remove()
+
+
+def _remove() -> None:
+    for words in (("-D", "OUTPUT", "-j", CHAIN), ("-D", "FORWARD", "-j", CHAIN), ("-F", CHAIN), ("-X", CHAIN)):
+        run("iptables", "-w", *words, expected=None)

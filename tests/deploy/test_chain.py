@@ -198,12 +198,11 @@ def test_an_image_whose_label_names_another_bundle_is_not_rolled_at_all(chain: C
     assert chain.serves() == before
 
 
-def test_a_wrong_bundle_is_rolled_back(chain: Chain, v1: Image, v2: Image) -> None:
-    """Its labels are not believed here: the server itself says what it serves."""
-    _refused(
-        chain, Image(v2.reference, v1.version), "Check which version it is", v2.version,
-        settings=("ARGS=-e pegboard_serve_check_labels=false",),
-    )  # fmt: skip
+def test_a_wrong_bundle_is_rolled_back(chain: Chain, v2: Image) -> None:
+    """The right name and number, and another digest. Labels are not believed here: the server itself is asked."""
+    other = "0" * 64
+    settings = f"ARGS=-e pegboard_serve_check_labels=false -e pegboard_bundle_digest={other}"
+    _refused(chain, v2, "Check which version it is", f"with {other} is expected", settings=(settings,))
 
 
 def test_an_image_whose_replay_disagrees_is_rolled_back(chain: Chain, v2: Image) -> None:
@@ -236,31 +235,83 @@ def test_hosts_done_before_another_failed_keep_the_new_one_otherwise(chain: Chai
     assert _at(chain) == {ONE: v2.version, TWO: v1.version}
 
 
+def test_hosts_that_roll_together_go_back_together(chain: Chain, v1: Image, v2: Image) -> None:
+    chain.operator.make("rollback", f"ARGS=-e pegboard_rollback_to={v1.version}")
+    assert chain.serves() == _both(v1)
+    play = _deploy(chain, v2, f"ARGS={QUICK} -e pegboard_serial=2", fails=True, laid_over=DEAF)
+
+    assert f'{TWO}: task "Wait until it is ready" failed' in play.said
+    assert "put back: " in play.said
+    assert chain.serves() == _both(v1)
+    wait_for("both hosts are in the balancer", lambda: set(chain.balancer.servers().values()) == {"UP"})
+
+
 def test_an_unreachable_host_does_not_keep_the_other_back(chain: Chain, v1: Image, v2: Image) -> None:
-    """The first, which serves it already, does not answer; the second, which is behind, converges."""
     chain.inside(ONE, "systemctl", "stop", "ssh")
     chain.operator.hang_up(chain.hosts[ONE])
     try:
-        play = _deploy(chain, v2, fails=True)
+        with chain.load.during("first host unreachable") as seen:
+            play = _deploy(chain, v2, fails=True)
     finally:
         chain.inside(ONE, "systemctl", "start", "ssh")
 
     assert f"{ONE} was left out: unreachable" in play.said
+    assert not seen.failures
+    assert chain.serves() == {ONE: v1.version, TWO: v2.version}
+    _deploy(chain, v2)
     assert chain.serves() == _both(v2)
 
 
 def test_rollback_follows_the_alias(chain: Chain, v1: Image, v2: Image) -> None:
-    """Where the registry was rolled back, the machines go there too."""
+    """Where the registry was rolled back, the machines go there too; the ledger says when, and why."""
+    before = datetime.now(UTC)
     for image in (v1, v2):
         chain.operator.pegboard("models", "promote", image.version, "--to", "staging", "--force", "--reason", "test")
     chain.operator.pegboard("models", "rollback", "staging")
 
     with chain.load.during("rollback to the alias") as seen:
-        chain.operator.make("rollback", "ARGS=-e pegboard_rollback_to=alias")
+        chain.operator.make(
+            "rollback", "REASON=new houses are 9 % off, it's $HOME", "ARGS=-e pegboard_rollback_to=alias"
+        )
 
     assert not seen.failures
     assert set(seen.versions) == {v1.version, v2.version}
     assert chain.serves() == _both(v1)
+    assert (_at(chain, before), _at(chain)) == (_both(v2), _both(v1))
+    reasons = {row["reason"] for row in chain.operator.pegboard("models", "history") if row["action"] == "deployed"}
+    assert "new houses are 9 % off, it's $HOME" in reasons
+
+
+def _asked(address: str) -> int:
+    connection = http.client.HTTPConnection(address, 5000, timeout=10)
+    connection.request("POST", "/predict", json.dumps([ROW]), {"Content-Type": "application/json"})
+    return connection.getresponse().status
+
+
+def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) -> None:
+    jobs = [{"name": "look", "calendar": "daily", "command": "models --help"}]
+    _deploy(chain, v2, laid_over={"vars": {"pegboard_jobs": jobs}})
+
+    chain.inside(ONE, "systemctl", "start", "pegboard-job@look.service")
+    assert "List, show, compare" in chain.inside(ONE, "journalctl", "-u", "pegboard-job@look.service")
+    assert "pegboard-job@look.timer" in chain.inside(ONE, "systemctl", "list-timers", "--all")
+    assert chain.serves() == _both(v2)
+
+
+def test_rollback_brings_all_hosts_back_while_the_registry_is_away(chain: Chain, v1: Image, v2: Image) -> None:
+    """From what the hosts themselves remember; what could not be written down is, with the next run."""
+    with chain.load.during("rollback, registry away") as seen:
+        play = chain.operator.make("rollback", fails=True, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+
+    assert "The registry did not answer" in play.said
+    assert [f"{host}: task" for host in HOSTS if f'{host}: task "Record the deployment' not in play.said] == []
+    assert not seen.failures
+    assert set(seen.versions) == {v1.version, v2.version}
+    assert chain.serves() == _both(v1)
+    assert _at(chain) == _both(v2)
+    assert "pegboard-job@look.timer" not in chain.inside(ONE, "systemctl", "list-timers", "--all")
+
+    chain.operator.make("rollback", f"ARGS=-e pegboard_rollback_to={v1.version}")
     assert _at(chain) == _both(v1)
 
 
@@ -277,39 +328,10 @@ def test_the_proxy_cuts_off_who_trickles_and_who_asks_too_often(chain: Chain, v1
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda _: _asked(address), range(400)))
     assert set(answers) == {200, 429}
-    assert _at(chain) == _both(v1)
 
-
-def _asked(address: str) -> int:
-    connection = http.client.HTTPConnection(address, 5000, timeout=10)
-    connection.request("POST", "/predict", json.dumps([ROW]), {"Content-Type": "application/json"})
-    return connection.getresponse().status
-
-
-def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) -> None:
-    """And the proxy goes with the variable that asked for it."""
-    jobs = [{"name": "look", "calendar": "daily", "command": "models --help"}]
-    _deploy(chain, v2, laid_over={"vars": {"pegboard_jobs": jobs}})
-
-    chain.inside(ONE, "systemctl", "start", "pegboard-job@look.service")
-    assert "List, show, compare" in chain.inside(ONE, "journalctl", "-u", "pegboard-job@look.service")
-    assert "pegboard-job@look.timer" in chain.inside(ONE, "systemctl", "list-timers", "--all")
-    assert trickled(chain.hosts[ONE], 5000, 5) is None
-    assert chain.serves() == _both(v2)
-
-
-def test_rollback_brings_all_hosts_back(chain: Chain, v1: Image, v2: Image) -> None:
-    before = datetime.now(UTC)
-    with chain.load.during("rollback") as seen:
-        chain.operator.make("rollback", "REASON=new houses are 9 % off")
-
-    assert not seen.failures
-    assert set(seen.versions) == {v1.version, v2.version}
+    chain.operator.make("rollback")
+    assert trickled(address, 5000, 5) is None, "how the container was before comes back too"
     assert chain.serves() == _both(v1)
-    assert (_at(chain, before), _at(chain)) == (_both(v2), _both(v1))
-    assert "pegboard-job@look.timer" not in chain.inside(ONE, "systemctl", "list-timers", "--all")
-    reasons = {row["reason"] for row in chain.operator.pegboard("models", "history") if row["action"] == "deployed"}
-    assert "new houses are 9 % off" in reasons
 
 
 def test_the_ledger_is_whole_and_knows_what_served_when(chain: Chain) -> None:

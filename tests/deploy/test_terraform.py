@@ -322,13 +322,14 @@ def test_a_hosts_role_may_pull_read_and_be_reached_and_nothing_more(story: Story
     statements = iam.get_role_policy(RoleName=role, PolicyName=inline[0])["PolicyDocument"]["Statement"]
     bucket = f"arn:aws:s3:::{story.cloud.outputs()['bucket']}"
 
-    assert [one["PolicyName"] for one in attached] == ["AmazonSSMManagedInstanceCore"]
+    assert attached == []
     assert inline == ["pull-images-and-read-models"]
     assert {one["Sid"]: one["Resource"] for one in statements} == {
         "PullImages": "arn:aws:ecr:eu-central-1:123456789012:repository/pegboard-staging",
         "LogIn": "*",
         "ListModels": bucket,
         "ReadModels": f"{bucket}/*",
+        "BeReached": "*",
     }
 
 

@@ -1,5 +1,3 @@
-data "aws_partition" "current" {}
-
 resource "aws_iam_role" "this" {
   name        = "${var.name}-host"
   description = "What a host may do: pull its images, read its models, be reached by Session Manager"
@@ -55,11 +53,19 @@ resource "aws_iam_role_policy" "this" {
         Action   = "s3:GetObject"
         Resource = "${var.bucket_arn}/*"
       },
+      {
+        # What the agent needs to be reached, and no more: AWS's own policy for it reads every parameter of the account.
+        Sid    = "BeReached"
+        Effect = "Allow"
+        Action = [
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel",
+          "ssmmessages:CreateDataChannel",
+          "ssmmessages:OpenControlChannel",
+          "ssmmessages:OpenDataChannel",
+        ]
+        Resource = "*"
+      },
     ]
   })
-}
-
-resource "aws_iam_role_policy_attachment" "session_manager" {
-  role       = aws_iam_role.this.name
-  policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
 }

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Local stand-ins named debian:bookworm-slim and python:3.11-slim, for a machine that reaches no image registry, so
-# that the project's own Dockerfile builds on them unchanged. They carry the host's CA bundle (pip in a build step
+# debian:bookworm-slim and python:3.11-slim: the real ones, or on a machine that reaches no image registry local
+# stand-ins of these names, so that the project's own Dockerfile builds on them unchanged. They carry the host's CA bundle (pip in a build step
 # needs it behind a TLS-inspecting proxy) and the host's apt sources.
 set -euo pipefail
+for image in debian:bookworm-slim python:3.11-slim; do
+  /usr/bin/docker image inspect "$image" >/dev/null 2>&1 || timeout 60 /usr/bin/docker pull -q "$image" >/dev/null 2>&1 || true
+done
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 # shellcheck disable=SC2016 # it is apt-get that reads $(REPO_URI)
