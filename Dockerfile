@@ -61,9 +61,9 @@ COPY --from=train /trained /
 COPY --from=environment /sbom.json /
 
 FROM ${PYTHON_IMAGE} AS serve
-# The official image leaves Python's own library uncompiled, and nothing can be written when it runs.
 # Packages of the system that a model's libraries want: LightGBM and XGBoost need libgomp1.
 ARG PACKAGES=""
+# The official image leaves Python's own library uncompiled, and nothing can be written when it runs.
 # hadolint ignore=DL3008,SC2086
 RUN if [ -n "${PACKAGES}" ]; then \
         apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; \
