@@ -15,7 +15,7 @@ from tests.deploy.images import DOCKER, ROW
 from tests.deploy.load import Load
 from tests.deploy.packets import Packets, counted
 from tests.deploy.plays import Operator
-from tests.deploy.running import ROOT, run, surroundings
+from tests.deploy.running import PEGBOARD, run, surroundings
 from tests.deploy.services import USER, Balancer, ImageRegistry, balancer, image_registry
 
 STAND = Path(__file__).parent / "stand"
@@ -129,7 +129,7 @@ def whole_chain(work: Path) -> Iterator[Chain]:
         registry = f"s3://{aws.outputs()['bucket']}/registry"
         environment = surroundings(
             **aws.credentials, PEGBOARD_REGISTRY=registry, PEGBOARD_CACHE=str(work / "cache"), DOCKER=DOCKER,
-            DOCKER_CONFIG=str(work / "docker"), PEGBOARD=str(ROOT / ".venv/bin/pegboard"),
+            DOCKER_CONFIG=str(work / "docker"), PEGBOARD=str(PEGBOARD),
         )  # fmt: skip
         run(DOCKER, "login", images.address, "--username", USER, "--password", images.password, environment=environment)
         listed = [work / "hosts.cfg", inventory(work, hosts, images, front)]

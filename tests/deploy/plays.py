@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.running import ROOT, run, surroundings
+from tests.deploy.running import PEGBOARD, run, surroundings
 
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
@@ -57,5 +56,4 @@ class Operator:
 
     def pegboard(self, *arguments: str) -> Any:
         """Ask ``pegboard`` on the operator's machine, and return what it says as JSON."""
-        command = Path(os.environ.get("VENV", ".venv")) / "bin" / "pegboard"
-        return json.loads(run(ROOT / command, *arguments, "--json", environment=self._environment).stdout)
+        return json.loads(run(PEGBOARD, *arguments, "--json", environment=self._environment).stdout)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+#: The command of the environment that the tests run in.
+PEGBOARD = Path(sys.executable).with_name("pegboard")
 # What the framework's tests set for themselves, or a developer's shell holds, is not what an operator has.
 DROPPED = ("PEGBOARD_", "AWS_", "ANSIBLE_", "TF_", "DOCKER_")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.deploy.images import DOCKER, ROW, build, derived, source_of
-from tests.deploy.running import ROOT, run, surroundings, wait_for
+from tests.deploy.running import PEGBOARD, ROOT, run, surroundings, wait_for
 from tests.deploy.services import ended, free_port
 
 LOCKED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp")
@@ -44,7 +45,7 @@ def built(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 def _settings(registry: Path) -> dict[str, str]:
-    return surroundings(PEGBOARD_REGISTRY=str(registry), DOCKER=DOCKER, PEGBOARD=str(ROOT / ".venv/bin/pegboard"))
+    return surroundings(PEGBOARD_REGISTRY=str(registry), DOCKER=DOCKER, PEGBOARD=str(PEGBOARD))
 
 
 def _inspected(tag: str) -> dict[str, Any]:
@@ -162,8 +163,7 @@ def test_everything_is_compiled_before_it_starts(built: Built) -> None:
 
 def test_its_labels_say_what_the_ledger_says(built: Built) -> None:
     labels = built.labels()
-    pegboard = ROOT / ".venv/bin/pegboard"
-    listed = json.loads(run(pegboard, "models", "list", "--json", environment=_settings(built.registry)).stdout)
+    listed = json.loads(run(PEGBOARD, "models", "list", "--json", environment=_settings(built.registry)).stdout)
     known = {str(row["number"]): row["digest"] for row in listed if row["name"] == labels["pegboard.model"]}
     held = _inside(built.tag, "sh", "-c", "sha256sum /opt/pegboard/bundle/*/manifest.json").split()[0]
 
@@ -213,13 +213,13 @@ def test_it_serves_from_a_registry_instead(built: Built, s3_server: str, tmp_pat
         "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1", "PEGBOARD_CACHE": str(tmp_path),
     }  # fmt: skip
-    pegboard, registry, environment = ROOT / ".venv/bin/pegboard", "s3://served/registry", surroundings(**settings)
+    registry, environment = "s3://served/registry", surroundings(**settings)
     python = "import boto3; boto3.client('s3').create_bucket(Bucket='served')"
-    run(ROOT / ".venv/bin/python", "-c", python, environment=environment)
+    run(sys.executable, "-c", python, environment=environment)
     for _ in range(2):
-        run(pegboard, "models", "import", built.made / "bundle", "--registry", registry, environment=environment)
+        run(PEGBOARD, "models", "import", built.made / "bundle", "--registry", registry, environment=environment)
     promotion = ("promote", "house-prices/1", "--to", "staging", "--force", "--reason", "a test")
-    run(pegboard, "models", *promotion, "--registry", registry, environment=environment)
+    run(PEGBOARD, "models", *promotion, "--registry", registry, environment=environment)
     port = "5871"
     given = {**{key: value for key, value in settings.items() if key != "PEGBOARD_CACHE"}, "PEGBOARD_SERVE_PORT": port,
              "PEGBOARD_SERVE_HOST": "127.0.0.1", "PEGBOARD_MODEL": f"{registry}/house-prices@staging"}  # fmt: skip
