@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from collections.abc import Callable
@@ -54,6 +55,7 @@ class Slot:
                 changed = version.digest != self.current.version.digest
                 if changed:
                     self.current = self._fill(version)
+                    _give_back()
             except Exception as error:
                 self._failed(wanted, error)
                 return False
@@ -78,3 +80,14 @@ class Slot:
         logger.error("%s keeps serving: %s cannot: %s", self.current.version, wanted, reason)
         self.failure = Failure(wanted, reason, datetime.now(UTC).isoformat(timespec="seconds"))
         self._metrics.reloaded("failed")
+
+
+def _give_back() -> None:
+    """Return to the system what the replaced version held, where the C library is glibc.
+
+    glibc keeps what is freed in the arena of the thread that had it, and a load beside a serving version needs much at
+    once: a process that is swapped now and then would stay as large as it was with both of them.
+    """
+    trim = getattr(ctypes.pythonapi, "malloc_trim", None)
+    if trim is not None:
+        trim(0)
