@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def test_ping_is_readiness(make_app: Callable[..., Flask]) -> None:
 
 def test_version_is_the_servers_own_as_a_bare_text(client: FlaskClient) -> None:
     response = client.get("/version")
-    assert (response.text, response.content_type) == ("0.1.0", "text/plain; charset=utf-8")
+    assert (response.text, response.content_type) == (version("pegboard-serve"), "text/plain; charset=utf-8")
 
 
 def test_every_form_means_the_same(invoke: Invoke, ask: Any, house_with: House) -> None:

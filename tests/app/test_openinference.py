@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_server_says_who_it_is_and_that_it_takes_binary_tensors(client: Flas
     assert client.get("/v2").get_json() == client.get("/v2/").get_json()
     assert client.get("/v2").get_json() == {
         "name": "pegboard",
-        "version": "0.1.0",
+        "version": version("pegboard-serve"),
         "extensions": ["binary_tensor_data"],
     }
 

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_a_run_publishes_the_winner_with_all_that_is_known_of_it(board: Board, t
     assert manifest["metrics"]["beats_baseline"] is True
     assert manifest["metrics"]["holdout"] == pytest.approx(done.winner.holdout_score)
     assert 0 < manifest["metrics"]["holdout_rows"] < 30
-    assert {"name": "sklearn", "distribution": "pegboard-sklearn", "version": "0.1.0"} in manifest["plugins"]
+    origin = {"name": "sklearn", "distribution": "pegboard-sklearn", "version": version("pegboard-sklearn")}
+    assert origin in manifest["plugins"]
     assert manifest["libraries"]["scikit-learn"]
     assert bundle.leaderboard == done.leaderboard
     assert json.loads(bundle.read("validation.json"))["success"] is True

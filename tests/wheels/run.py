@@ -19,6 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "release"))
+from family import directories  # noqa: E402
+from trees import package, working  # noqa: E402
+
 WHEELS = ROOT / "build" / "wheels"
 UV = [sys.executable, "-m", "uv", "--quiet"]
 MOST_SECONDS = 1200
@@ -39,35 +43,19 @@ class Outcome:
     said: str
 
 
-def distributions() -> list[Path]:
-    """Return the directory of every distribution in the repository."""
-    return [ROOT, ROOT / "app", *plugins()]
-
-
 def plugins() -> list[Path]:
-    return sorted(path.parent for path in ROOT.glob("plugins/*/setup.cfg"))
+    return [directory for directory in directories() if directory.parent.name == "plugins"]
 
 
 def build() -> None:
-    """Build the wheels anew; setuptools would take files that are gone now from its ``build`` directories."""
+    """Build the wheels anew, of the files as they are now; a release is built of the last commit."""
     WHEELS.mkdir(parents=True, exist_ok=True)
     for wheel in WHEELS.glob("*.whl"):
         wheel.unlink()
-    for directory in distributions():
-        with tempfile.TemporaryDirectory() as scratch:
-            copy = Path(scratch) / "source"
-            files = subprocess.run(
-                ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "."],
-                cwd=directory, capture_output=True, text=True, check=True,
-            ).stdout.split("\0")  # fmt: skip
-            for name in filter(None, files):
-                if directory == ROOT and not name.startswith(
-                    ("framework/", "setup.cfg", "pyproject.toml", "README", "LICENSE")
-                ):
-                    continue
-                (copy / name).parent.mkdir(parents=True, exist_ok=True)
-                (copy / name).write_bytes((directory / name).read_bytes())
-            subprocess.run([*UV, "build", "--wheel", "--out-dir", WHEELS, copy], check=True, timeout=MOST_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="pegboard-sources-") as scratch:
+        working(Path(scratch) / "source")
+        for directory in directories(Path(scratch) / "source"):
+            package(directory, WHEELS, only="--wheel")
 
 
 def tested(plugin: Path) -> Outcome:
