@@ -5,8 +5,8 @@ locals {
     hosts            = module.hosts.hosts
     user             = module.hosts.user
     target_group_arn = module.balancer.target_group_arn
-    repository       = module.images.url
-    bucket           = module.bucket.name
+    repository       = local.repository
+    bucket           = local.bucket
   })
 }
 

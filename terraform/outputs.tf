@@ -14,13 +14,13 @@ output "instance_ids" {
 }
 
 output "repository" {
-  description = "Where images are pushed to and pulled from."
-  value       = module.images.url
+  description = "Where images are pushed to and pulled from; another environment's with artifacts_from."
+  value       = local.repository
 }
 
 output "bucket" {
-  description = "The bucket for the registry: s3://BUCKET/PREFIX is what `pegboard` takes."
-  value       = module.bucket.name
+  description = "The bucket for the registry, another environment's with artifacts_from: s3://BUCKET/PREFIX is what `pegboard` takes."
+  value       = local.bucket
 }
 
 output "balancer" {

@@ -5,6 +5,9 @@ region      = "eu-central-1"
 ssh_cidrs = []
 app_cidrs = ["0.0.0.0/0"]
 
+# The image and the version that staging has tested; without this line production has a repository and a bucket of its own.
+artifacts_from = "staging"
+
 instance_count = 2
 instance_type  = "t3.medium"
 volume_size    = 30

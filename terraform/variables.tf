@@ -110,8 +110,24 @@ variable "certificate_arn" {
   }
 }
 
+variable "artifacts_from" {
+  description = "The environment whose image repository and model bucket these hosts use; its own when none is given."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.artifacts_from == null || contains(["staging", "production"], coalesce(var.artifacts_from, "none"))
+    error_message = "artifacts_from must be staging or production, or be left out."
+  }
+
+  validation {
+    condition     = var.artifacts_from != var.environment
+    error_message = "artifacts_from must name another environment than this one: leave it out for a repository and a bucket of its own."
+  }
+}
+
 variable "model_bucket" {
-  description = "The name of the bucket that holds the registry; pegboard-models-ENVIRONMENT-ACCOUNT when none is given."
+  description = "The name of the bucket that holds the registry, with artifacts_from the other environment's; pegboard-models-ENVIRONMENT-ACCOUNT when none is given."
   type        = string
   default     = null
 

@@ -102,6 +102,18 @@ run "a_bucket_with_dots_is_refused" {
   expect_failures = [var.model_bucket]
 }
 
+run "an_environments_own_artifacts_are_not_named" {
+  command = plan
+  variables { artifacts_from = "staging" }
+  expect_failures = [var.artifacts_from]
+}
+
+run "artifacts_of_an_unknown_environment_are_refused" {
+  command = plan
+  variables { artifacts_from = "test" }
+  expect_failures = [var.artifacts_from]
+}
+
 run "an_image_that_is_no_parameter_is_refused" {
   command = plan
   variables { image_parameter = "ami-0123456789abcdef0" }

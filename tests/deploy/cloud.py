@@ -115,6 +115,18 @@ class Cloud(Terraform):
         terraform.init()
         return terraform
 
+    def scripted(self, directory: Path, bucket: str) -> Terraform:
+        """Make another copy of the root configuration, for the scripts in it: they keep its states in ``bucket``.
+
+        They initialise it themselves, and write inventories into the directory ``ansible`` beside it.
+        """
+        copy(directory)
+        (directory.parent / "ansible").mkdir()
+        _override(directory, self.url, backend="")
+        # The scripts know nothing of this AWS: Terraform itself reads this, and puts it first.
+        settings = f"-plugin-dir={_plugins()} -backend-config=use_path_style=true"
+        return Terraform(directory, {**self.environment, "STATE_BUCKET": bucket, "TF_CLI_ARGS_init": settings})
+
     def client(self, service: str) -> Any:
         """Return boto3's client for a service."""
         return client(service, self.url)
@@ -190,12 +202,12 @@ def credentials(url: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _override(directory: Path, url: str) -> None:
+def _override(directory: Path, url: str, backend: str = 'backend "local" {}') -> None:
     endpoints = "\n".join(f'    {service} = "{url}"' for service in SERVICES)
     (directory / "simulated_override.tf").write_text(
         f"""\
 terraform {{
-  backend "local" {{}}
+  {backend}
 }}
 
 provider "aws" {{

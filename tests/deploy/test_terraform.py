@@ -16,14 +16,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from markdown_it import MarkdownIt
 from tests.deploy.cloud import Cloud, Terraform, cloud, copy, lacking, needed, simulated_aws
 from tests.deploy.policies import policy, refused
 from tests.deploy.running import ROOT, run, surroundings
 
 MODULES = ("balancer", "bucket", "hosts", "images", "network")
+# What is applied: the machines, the bucket for states, GitHub's way in.
+ROOTS = (".", "github", "state")
 STATES = "our-states"
+ISSUER = "token.actions.githubusercontent.com"
+# What each role of GitHub's believes a job to be.
+SUBJECTS = {
+    "pegboard-github-plan": "environment:plan",
+    "pegboard-github-images": "environment:images",
+    "pegboard-github-training": "environment:training",
+    "pegboard-github-staging-infrastructure": "environment:staging-infrastructure",
+    "pegboard-github-production-infrastructure": "environment:production-infrastructure",
+    "pegboard-github-staging": "environment:staging",
+    "pegboard-github-production": "environment:production",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,9 @@ class Bad:
     @property
     def test(self) -> str:
         """The file of tests that holds the run."""
-        return f"tests/{'variables' if self.file == 'variables.tf' else self.file.split('/')[1]}.tftest.hcl"
+        first, _, rest = self.file.partition("/")
+        names = {"variables.tf": "variables", "main.tf": "artifacts", "github": "github"}
+        return f"tests/{names.get(first) or rest.split('/')[0]}.tftest.hcl"
 
 
 BAD = {
@@ -86,6 +104,44 @@ BAD = {
     "production speaks HTTP": Bad(
         "variables.tf", '|| var.environment != "production"', '|| var.environment != "elsewhere"',
         "production_without_tls_is_refused",
+    ),
+    "production makes a bucket beside staging's": Bad(
+        "main.tf", 'source = "./modules/bucket"\n  count  = local.own ? 1 : 0',
+        'source = "./modules/bucket"\n  count  = 1', "production_makes_no_artifacts_of_its_own",
+    ),
+    "production's hosts may pull from every repository": Bad(
+        "main.tf", "repository_arn    = local.repository_arn", 'repository_arn    = "*"',
+        "hosts_of_production_read_staging_alone",
+    ),
+    "production's hosts may read every bucket": Bad(
+        "main.tf", "bucket_arn        = local.bucket_arn", 'bucket_arn        = "arn:aws:s3:::*"',
+        "hosts_of_production_read_staging_alone",
+    ),
+    "GitHub's roles are for every job": Bad(
+        "github/main.tf",
+        'StringEquals = {\n          "${local.issuer}:aud" = local.audience\n'
+        '          "${local.issuer}:sub" = "repo:${var.repository}:${each.value.subject}"',
+        'StringLike = {\n          "${local.issuer}:aud" = local.audience\n'
+        '          "${local.issuer}:sub" = "repo:${var.repository}:*"', "a_role_is_for_one_subject_alone",
+    ),
+    "who builds images is not asked for a subject": Bad(
+        "github/main.tf", '"${local.issuer}:sub" =', '"${local.issuer}:${each.key == "images" ? "actor" : "sub"}" =',
+        "a_role_is_for_one_subject_alone",
+    ),
+    "a pull request may write": Bad(
+        "github/roles.tf", "(Describe|Get|List)", "(Describe|Get|List|Put)", "a_plan_only_reads",
+    ),
+    "a pull request may read models": Bad(
+        "github/roles.tf", "statements = [for statement in local.reading : statement if length(statement.Action) > 0]",
+        "statements = concat([for statement in local.reading : statement if length(statement.Action) > 0],"
+        ' [merge(local.registry[1], { Action = ["s3:GetObject*"] })])', "a_plan_reads_the_state_and_no_model",
+    ),
+    "who deploys may push": Bad(
+        "github/roles.tf", '!contains(["PushImages", ', '!contains([', "a_job_has_the_rights_of_its_kind",
+    ),
+    "staging may read production's key": Bad(
+        "github/roles.tf", 'replace(local.deploy.ReadTheKey.Resource, "*", environment)',
+        "local.deploy.ReadTheKey.Resource", "a_key_is_read_by_its_own_environment_alone",
     ),
 }  # fmt: skip
 
@@ -136,7 +192,7 @@ def test_it_is_formatted(alone: Terraform) -> None:
     alone.run("fmt", "-check", "-recursive")
 
 
-@pytest.mark.parametrize("part", [".", "state", *(f"modules/{name}" for name in MODULES)])
+@pytest.mark.parametrize("part", [*ROOTS, *(f"modules/{name}" for name in MODULES)])
 def test_every_part_is_valid(alone: Terraform, part: str) -> None:
     terraform = Terraform(alone.directory / part, alone.environment)
     terraform.init("-backend=false")
@@ -145,6 +201,9 @@ def test_every_part_is_valid(alone: Terraform, part: str) -> None:
 
 def test_there_is_no_other_module(alone: Terraform) -> None:
     assert sorted(path.name for path in (alone.directory / "modules").iterdir()) == [*MODULES]
+    assert {path.parent for path in alone.directory.rglob("*.tf")} == {
+        alone.directory / part for part in (*ROOTS, *(f"modules/{name}" for name in MODULES))
+    }
 
 
 @pytest.mark.parametrize(("file", "kind"), [("variables.tf", "variable"), ("outputs.tf", "output")])
@@ -155,7 +214,7 @@ def test_the_readme_lists_all_that_there_is(file: str, kind: str) -> None:
     listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
 
     assert sorted(listed) == sorted(re.findall(rf'^{kind} "(\w+)"', text, re.MULTILINE))
-    assert kind == "output" or 8 <= len(listed) <= 12
+    assert kind == "output" or 8 <= len(listed) <= 13
 
 
 def test_its_own_tests_pass(alone: Terraform) -> None:
@@ -203,16 +262,32 @@ def test_checkov_finds_what_is_bad(checkov: Path, tmp_path: Path) -> None:
 
 @dataclass
 class Story:
-    """The simulated AWS, and what was applied to it: staging, and the bucket for states."""
+    """The simulated AWS, and what was applied to it: staging, the bucket for states, and later production."""
 
     cloud: Cloud
     states: Terraform
+    #: A checkout of its own, whose scripts keep the state of production in the bucket for states.
+    production: Terraform
     hosts_cfg: Path
     public_key: str
 
     def apply(self, **variables: object) -> None:
         """Apply staging as it stands, but for ``variables``."""
         self.cloud.apply("staging.tfvars", ssh_public_key=self.public_key, hosts_cfg=str(self.hosts_cfg), **variables)
+
+    def asked(self) -> list[str]:
+        """Return what AWS was asked by who applies; the certificate was there before."""
+        return [line for line in self.cloud.asked() if not line.startswith("acm:")]
+
+    def certify(self, work: Path) -> None:
+        """Put a certificate that AWS knows into production's values, as the README tells to."""
+        key, own = work / "certificate.key", work / "certificate.pem"
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=models.example.org",
+            "-keyout", key, "-out", own)  # fmt: skip
+        made = self.cloud.client("acm").import_certificate(Certificate=own.read_bytes(), PrivateKey=key.read_bytes())
+        variables = self.production.directory / "production.tfvars"
+        text = re.sub(r"arn:aws:acm:[^\"]+", made["CertificateArn"], variables.read_text(encoding="utf-8"))
+        variables.write_text(text, encoding="utf-8")
 
     def hosts(self) -> dict[str, str]:
         """Return the inventory's hosts: what is said of each, by its name."""
@@ -234,6 +309,7 @@ def told(work: Path) -> Iterator[Future[Story]]:
         story = Story(
             ours,
             ours.other(ours.directory / "state"),
+            ours.scripted(work / "production" / "terraform", STATES),
             work / "hosts.cfg",
             (work / "key.pub").read_text(encoding="utf-8"),
         )
@@ -262,6 +338,31 @@ def story(begun: Future[Story] | None) -> Story:
     needed()
     assert begun is not None
     return begun.result()
+
+
+@dataclass
+class GitHub:
+    """GitHub's way into a simulated AWS of its own: who makes it may more than any policy here allows."""
+
+    cloud: Cloud
+    terraform: Terraform
+
+    def rights(self, name: str) -> dict[str, Any]:
+        """Return what AWS lets one of the roles do."""
+        iam = self.cloud.client("iam")
+        assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+        policies = iam.list_role_policies(RoleName=name)["PolicyNames"]
+        assert len(policies) == 1
+        return dict(iam.get_role_policy(RoleName=name, PolicyName=policies[0])["PolicyDocument"])
+
+
+@pytest.fixture(scope="module")
+def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
+    needed()
+    with cloud(tmp_path_factory.getbasetemp() / "github") as ours:
+        terraform = ours.other(ours.directory / "github")
+        terraform.apply(repository="octo-org/octo-repo", state_bucket=STATES)
+        yield GitHub(ours, terraform)
 
 
 def test_a_second_plan_changes_nothing(story: Story) -> None:
@@ -374,6 +475,162 @@ def test_the_inventory_of_another_environment_is_not_written(story: Story) -> No
     assert list(story.hosts_cfg.parent.glob("hosts.cfg*")) == [story.hosts_cfg]
 
 
+def test_what_was_applied_before_artifacts_could_be_shared_stays(story: Story) -> None:
+    for name in ("images", "bucket"):
+        story.cloud.run("state", "mv", f"module.{name}[0]", f"module.{name}")
+    said = story.cloud.run("apply", "-no-color", "-auto-approve", "-refresh=false", *story.cloud.settings).stdout
+
+    assert "module.bucket.aws_s3_bucket.this has moved to module.bucket[0].aws_s3_bucket.this" in said
+    assert "module.images.aws_ecr_repository.this has moved to module.images[0].aws_ecr_repository.this" in said
+    assert "0 added, 0 changed, 0 destroyed" in said
+
+
+def scripted(story: Story, script: str, *words: str | Path, expected: int = 0, **more: str) -> tuple[str, str]:
+    """Run one of the scripts for production; return what it wrote to standard output, and to standard error."""
+    environment = {**story.production.environment, "TF_VAR_ssh_public_key": story.public_key, **more}
+    done = run(story.production.directory / script, *words, environment=environment, expected=expected)
+    return done.stdout, done.stderr
+
+
+def read(markdown: str) -> tuple[str, str]:
+    """Read a plan as GitHub does: return what stands around its text, and the text; there is nothing else."""
+    tokens = MarkdownIt().parse(markdown)
+    assert [token.type for token in tokens if not token.type.endswith("_close")] == [
+        "heading_open", "inline", "paragraph_open", "inline", "html_block", "fence",
+        *(["paragraph_open", "inline"] if "Cut after" in markdown else []), "html_block",
+    ]  # fmt: skip
+    assert [token.content for token in tokens if token.type == "html_block"] == [
+        "<details><summary>The whole plan</summary>\n", "</details>\n"
+    ]  # fmt: skip
+    said = [token.content for token in tokens if token.type == "inline"]
+    return "\n".join(said), next(token.content for token in tokens if token.type == "fence")
+
+
+def test_a_plan_is_markdown_for_whoever_reviews_it(story: Story, tmp_path: Path) -> None:
+    markdown, log = scripted(story, "plan.sh", "production", tmp_path / "production.tfplan")
+    said, text = read(markdown)
+
+    assert re.fullmatch(r"Terraform: production\nPlan: \d\d to add, 0 to change, 0 to destroy\.", said)
+    assert 'resource "aws_lb_listener" "https"' in text
+    assert 'resource "aws_vpc_security_group_ingress_rule" "ssh"' not in text
+    assert "module.images" not in text
+    assert "module.bucket" not in text
+    assert text.strip() in log
+    assert [path.name for path in tmp_path.iterdir()] == ["production.tfplan"]
+    assert (tmp_path / "production.tfplan").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_plan_that_is_long_and_hostile_stays_in_its_fence(story: Story) -> None:
+    lines = ["```", "````", "</details>", "~~~", "<img src=x>", *(f"line {n} of a plan ü" for n in range(5000))]
+    more = story.production.directory / "long.tf"
+    more.write_text(f'resource "terraform_data" "long" {{\n  input = {json.dumps(chr(10).join(lines))}\n}}\n', "utf-8")
+    try:
+        markdown, log = scripted(story, "plan.sh", "production")
+    finally:
+        more.unlink()
+    said, text = read(markdown)
+    shown = text.splitlines()
+
+    assert {"```", "````", "</details>"} <= {line.strip() for line in shown}
+    assert 60_000 < len(markdown.encode()) <= 65_000
+    cut = re.search(r"Cut after (\d+) of (\d+) lines: the rest is in the log", said)
+    assert cut
+    assert len(shown) == int(cut[1])
+    assert int(cut[2]) - int(cut[1]) > 1000
+    assert text in log
+    assert "line 4999 of a plan ü" in log
+
+
+def test_a_plan_that_fails_ends_with_terraforms_words_and_leaves_nothing(story: Story, tmp_path: Path) -> None:
+    variables = story.production.directory / "production.tfvars"
+    before = variables.read_text(encoding="utf-8")
+    variables.write_text(before.replace('["0.0.0.0/0"]', "[]"), encoding="utf-8")
+    try:
+        markdown, log = scripted(story, "plan.sh", "production", tmp_path / "plan", expected=1)
+        assert scripted(story, "apply.sh", "production", expected=1)[0] == ""
+    finally:
+        variables.write_text(before, encoding="utf-8")
+
+    assert markdown == ""
+    assert "app_cidrs must name at least one IPv4 network" in log
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "settings", "told"),
+    [
+        ("plan.sh", ["production"], {}, "error: STATE_BUCKET is not set"),
+        ("apply.sh", ["staging"], {}, "error: STATE_BUCKET is not set"),
+        ("plan.sh", ["test"], {"STATE_BUCKET": STATES}, "error: test is neither staging nor production"),
+        ("apply.sh", ["../production"], {"STATE_BUCKET": STATES}, "error: ../production is neither"),
+        ("plan.sh", [], {"STATE_BUCKET": STATES}, "usage: STATE_BUCKET=… terraform/plan.sh staging|production [FILE]"),
+        ("apply.sh", [], {"STATE_BUCKET": STATES}, "usage: STATE_BUCKET=… terraform/apply.sh staging|production"),
+    ],
+)
+def test_a_script_that_is_told_too_little_says_what_it_needs(
+    script: str, words: list[str], settings: dict[str, str], told: str
+) -> None:
+    # Were Terraform asked all the same, this would end in a command that is not there.
+    environment = {key: value for key, value in surroundings().items() if key != "STATE_BUCKET"} | settings
+    done = run(ROOT / "terraform" / script, *words, environment={**environment, "TERRAFORM": "/nowhere"}, expected=2)
+
+    assert told in done.stderr
+    assert "/nowhere" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_production_is_applied_and_uses_what_staging_has_tested(story: Story, tmp_path: Path) -> None:
+    story.certify(tmp_path)
+    scripted(story, "apply.sh", "production")
+    staging, client = story.cloud.outputs(), story.cloud.client
+    inventory = (story.production.directory.parent / "ansible" / "hosts-production.cfg").read_text(encoding="utf-8")
+    policy = client("iam").get_role_policy(RoleName="pegboard-production-host",
+                                           PolicyName="pull-images-and-read-models")["PolicyDocument"]  # fmt: skip
+
+    assert [one["repositoryName"] for one in client("ecr").describe_repositories()["repositories"]] == [
+        "pegboard-staging"
+    ]
+    with pytest.raises(ClientError, match="404"):
+        client("s3").head_bucket(Bucket=staging["bucket"].replace("staging", "production"))
+    assert {one["Sid"]: one["Resource"] for one in policy["Statement"] if one["Resource"] != "*"} == {
+        "PullImages": "arn:aws:ecr:eu-central-1:123456789012:repository/pegboard-staging",
+        "ListModels": f"arn:aws:s3:::{staging['bucket']}",
+        "ReadModels": f"arn:aws:s3:::{staging['bucket']}/*",
+    }
+    assert f"\npegboard_repository={staging['repository']}\n" in inventory
+    assert f"\npegboard_model_bucket={staging['bucket']}" in inventory
+    assert "\npegboard_environment=production\n" in inventory
+    assert [path.name for path in (story.production.directory.parent / "ansible").iterdir()] == ["hosts-production.cfg"]
+    kept = client("s3").list_objects_v2(Bucket=STATES)["Contents"]
+    assert "pegboard/production.tfstate" in [entry["Key"] for entry in kept]
+
+
+def test_the_role_for_pull_requests_may_all_that_a_plan_asks(story: Story, github: GitHub) -> None:
+    before = len(story.cloud.asked())
+    said, _ = read(scripted(story, "plan.sh", "production")[0])
+    asked = story.cloud.asked()[before:]
+
+    assert said == "Terraform: production\nNo changes. Your infrastructure matches the configuration."
+    assert refused(github.rights("pegboard-github-plan"), asked) == set()
+    assert {"ec2:DescribeInstances", "ecr:DescribeRepositories", f"s3:GET /{STATES}/pegboard/production.tfstate?"} <= {
+        line.partition("x-id")[0] for line in asked
+    }
+
+
+def test_the_role_that_deploys_may_all_that_the_inventory_asks(story: Story, github: GitHub, tmp_path: Path) -> None:
+    before = len(story.cloud.asked())
+    story.production.run("init", "-reconfigure", "-input=false", "-backend-config=production.s3.tfbackend",
+                         f"-backend-config=bucket={STATES}")  # fmt: skip
+    run(story.production.directory / "hosts.sh", "production", tmp_path / "hosts.cfg",
+        environment=story.production.environment)  # fmt: skip
+    asked = story.cloud.asked()[before:]
+
+    assert "pegboard_environment=production" in (tmp_path / "hosts.cfg").read_text(encoding="utf-8")
+    assert any(f"{STATES}/pegboard/production.tfstate" in line for line in asked)
+    # AWS says to everybody who they are.
+    assert refused(github.rights("pegboard-github-production"), asked) <= {"sts:GetCallerIdentity"}
+
+
 def test_the_inventory_follows_the_number_of_hosts(story: Story) -> None:
     before = story.hosts()
     story.apply(instance_count=3)
@@ -404,16 +661,59 @@ def test_destroy_removes_the_machines_and_the_inventory(story: Story) -> None:
     assert not list(story.hosts_cfg.parent.glob("hosts.cfg*"))
 
 
-def test_production_as_it_stands_can_be_planned(story: Story) -> None:
-    said = story.cloud.run("plan", "-no-color", "-input=false", "-var-file=production.tfvars",
-                           f"-var=ssh_public_key={story.public_key}").stdout  # fmt: skip
+def test_production_without_staging_fails_at_the_plan(story: Story) -> None:
+    _, said = scripted(story, "plan.sh", "production", expected=1)
 
-    assert 'resource "aws_lb_listener" "https"' in said
-    assert 'resource "aws_vpc_security_group_ingress_rule" "ssh"' not in said
+    assert re.search(r"ECR Repository \(pegboard-staging\)", said)
+    assert "RepositoryNotFoundException" in said or "couldn't find resource" in said
+
+
+def test_github_is_let_in_for_one_kind_of_job_each(github: GitHub) -> None:
+    iam = github.cloud.client("iam")
+    provider = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER}"
+    made = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider)
+    roles = iam.list_roles()["Roles"]
+
+    assert (made["Url"].removeprefix("https://"), made["ClientIDList"]) == (ISSUER, ["sts.amazonaws.com"])
+    assert {role["RoleName"]: role["AssumeRolePolicyDocument"]["Statement"] for role in roles} == {
+        name: [{
+            "Effect": "Allow",
+            "Principal": {"Federated": provider},
+            "Action": "sts:AssumeRoleWithWebIdentity",
+            "Condition": {"StringEquals": {
+                f"{ISSUER}:aud": "sts.amazonaws.com", f"{ISSUER}:sub": f"repo:octo-org/octo-repo:{subject}",
+            }},
+        }]
+        for name, subject in SUBJECTS.items()
+    }  # fmt: skip
+    assert {role["MaxSessionDuration"] for role in roles} == {3600}
+    assert github.terraform.outputs()["roles"] == {role["RoleName"]: role["Arn"] for role in roles}
+
+
+def test_githubs_way_in_is_whole_after_one_apply(github: GitHub) -> None:
+    assert github.terraform.plan() is False
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_a_role_of_githubs_fits_into_iam(github: GitHub, name: str) -> None:
+    assert len(re.sub(r"\s", "", json.dumps(github.rights(name)))) <= 10240
+
+
+def test_who_applies_from_github_has_the_policy_that_is_held_here(github: GitHub) -> None:
+    assert github.rights("pegboard-github-staging-infrastructure") == policy("apply")
+    assert github.rights("pegboard-github-production-infrastructure") == policy("apply")
+
+
+def test_a_pull_request_may_neither_change_anything_nor_read_a_model(github: GitHub) -> None:
+    asked = ["ec2:RunInstances", "ec2:CreateTags", "iam:PassRole", "iam:PutRolePolicy", "ecr:PutImage",
+             f"s3:PUT /{STATES}/pegboard/staging.tfstate?", f"s3:DELETE /{STATES}/pegboard/staging.tfstate.tflock?",
+             "s3:GET /pegboard-models-staging-123456789012/registry/house-prices/1/model.joblib?"]  # fmt: skip
+
+    assert len(refused(github.rights("pegboard-github-plan"), asked)) == len(asked)
 
 
 def test_the_policy_for_who_applies_allows_all_that_this_has_taken(story: Story) -> None:
-    asked = story.cloud.asked()
+    asked = story.asked()
 
     assert refused(policy("apply"), asked) == set()
     assert {"ec2:RunInstances", "ec2:TerminateInstances", "iam:DeleteRole"} <= set(asked)
@@ -438,7 +738,7 @@ def test_what_is_missing_in_a_policy_is_seen(story: Story) -> None:
     less = policy("apply")
     less["Statement"] = [one for one in less["Statement"] if one["Sid"] != "FindTheImage"]
 
-    assert refused(less, story.cloud.asked()) == {"ssm:GetParameter"}
+    assert refused(less, story.asked()) == {"ssm:GetParameter"}
 
 
 def test_the_simulated_aws_ends_with_its_block(tmp_path: Path) -> None:

@@ -16,3 +16,8 @@ output "user" {
   description = "The user that the machine image lets in."
   value       = "ubuntu"
 }
+
+output "policy" {
+  description = "What the hosts' role allows, as JSON."
+  value       = aws_iam_role_policy.this.policy
+}
