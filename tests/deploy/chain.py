@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,27 @@ from tests.deploy.running import PEGBOARD, run, surroundings
 from tests.deploy.services import USER, Balancer, ImageRegistry, balancer, image_registry
 
 STAND = Path(__file__).parent / "stand"
+# What stands in aws's place: one session, as ssh asks for it, ends at the stand-in of that instance; nothing else is
+# answered. What was asked is written down.
+AWS = """#!{python}
+import re, socket, sys, threading
+asked = " ".join(sys.argv[1:])
+open("{work}/asked", "a").write(asked + "\\n")
+form = "ssm start-session --target (i-[0-9a-f]+) --document-name AWS-StartSSHSession --parameters portNumber=22"
+found = re.fullmatch(form, asked)
+if not found:
+    sys.exit("not answered: " + asked)
+line = socket.create_connection(({addresses}[found[1]], 22))
+
+def answer():
+    while data := line.recv(65536):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+threading.Thread(target=answer, daemon=True).start()
+while data := sys.stdin.buffer.read1(65536):
+    line.sendall(data)
+"""
 GATEWAY = "172.30.78.1"
 
 
@@ -100,6 +122,28 @@ def inventory(work: Path, hosts: Mapping[str, str], images: ImageRegistry, front
         },
     }}, indent=1))  # fmt: skip
     return written
+
+
+def session_manager(chain: Chain) -> tuple[str, str]:
+    """Make an ``aws`` that reaches the stand-ins by their instances' ids; return a PATH that has it, and a HOME.
+
+    The hosts' keys are known by those ids afterwards, as known-hosts.sh writes them.
+    """
+    place = chain.work / "session-manager"
+    place.mkdir()
+    ids = dict(zip(chain.hosts, chain.cloud.outputs()["instance_ids"], strict=True))
+    addresses = {ids[host]: address for host, address in chain.hosts.items()}
+    aws = AWS.format(python=sys.executable, work=place, addresses=addresses)
+    for name, text in (("aws", aws), ("session-manager-plugin", "#!/bin/false\n")):
+        (place / name).write_text(text)
+        (place / name).chmod(0o755)
+    known = chain.work / "known_hosts"
+    lines = [line.split(maxsplit=1) for line in known.read_text().splitlines()]
+    by_id = {address: instance for instance, address in addresses.items()}
+    known.write_text("".join(f"{address},{by_id[address]} {key}\n" for address, key in lines))
+    home = place / "home"
+    home.mkdir()
+    return f"{place}:{chain.environment['PATH']}", str(home)
 
 
 @contextmanager

@@ -32,7 +32,10 @@ class Operator:
 
     def __init__(self, inventories: Sequence[Path], ssh_config: Path, environment: Mapping[str, str]) -> None:
         self._inventories = list(inventories)
-        self._ssh = ("-F", str(ssh_config), "-o", f"ControlPath={ssh_config.parent}/ssh-%C")
+        work = ssh_config.parent
+        # The hosts' keys also where another configuration takes this one's place: over Session Manager.
+        known = ("-o", f"UserKnownHostsFile={work}/known_hosts", "-o", f"ControlPath={work}/ssh-%C")
+        self._ssh = ("-F", str(ssh_config), *known)
         ssh = shlex.join([*self._ssh, "-o", "ControlMaster=auto", "-o", "ControlPersist=60s"])
         self._environment = surroundings(**environment, ANSIBLE_SSH_ARGS=ssh, ANSIBLE_NOCOLOR="1")
 
@@ -49,6 +52,10 @@ class Operator:
         said = f"{done.stdout}\n{done.stderr}"
         assert fails == (done.returncode != 0), f"make {target} ended with {done.returncode}:\n{said[-8000:]}"
         return Play(said)
+
+    def run(self, *command: str | Path, **environment: str) -> str:
+        """Run another command as this somebody; return what it prints."""
+        return run(*command, environment=self._environment | environment).stdout
 
     def hang_up(self, address: str) -> None:
         """End the connection to a host that is kept for the next play."""

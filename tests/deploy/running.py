@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 #: The command of the environment that the tests run in.
@@ -38,6 +41,15 @@ def run(
         said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         raise AssertionError(f"{' '.join(words)} ended with {done.returncode}, not {expected}:\n{said}")
     return done
+
+
+def checked(*command: str | Path, cwd: Path = ROOT, expected: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """Run a tool that a machine may lack; CI must not."""
+    if not shutil.which(command[0]):
+        why = f"{command[0]} is not on PATH: `make gates` installs it, and puts it there"
+        pytest.fail(why) if "CI" in os.environ else pytest.skip(why)
+    settings = surroundings(ANSIBLE_CONFIG=str(ROOT / "ansible" / "ansible.cfg"), ANSIBLE_NOCOLOR="1", NO_COLOR="1")
+    return run(*command, cwd=cwd, environment=settings, expected=expected)
 
 
 def wait_for(what: str, holds: Callable[[], object], seconds: float = 60) -> None:

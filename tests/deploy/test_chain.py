@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deploy.chain import Chain, stand_in, whole_chain
+from tests.deploy.chain import Chain, session_manager, stand_in, whole_chain
 from tests.deploy.conftest import PHASES
 from tests.deploy.images import DOCKER, ROW, Image, build, derived, push, source_of
 from tests.deploy.plays import Play
-from tests.deploy.running import run, wait_for
+from tests.deploy.running import ROOT, run, wait_for
 from tests.deploy.trickle import trickled
 
 ONE, TWO = HOSTS = "pegboard-staging-1", "pegboard-staging-2"
@@ -169,6 +170,33 @@ def test_a_rolling_update_loses_no_request(chain: Chain, v1: Image, v2: Image) -
     assert not seen.failures
     assert set(seen.versions) == {v1.version, v2.version}
     assert chain.serves() == _both(v2)
+
+
+def test_the_smoke_test_passes_where_the_version_serves_also_through_the_balancer(chain: Chain, v2: Image) -> None:
+    chain.operator.make("smoke", f"VERSION={v2.version}", f"URL=http://127.0.0.1:{chain.balancer.port}")
+
+
+def test_the_smoke_test_names_the_hosts_that_serve_something_else(chain: Chain, v1: Image, v2: Image) -> None:
+    play = chain.operator.make("smoke", f"VERSION={v1.version}", fails=True)
+
+    table, _, verdict = play.said.partition(f"{v1.version} is expected of every host")
+    assert "previous" in table
+    assert [host for host in HOSTS if f"{host}: {v2.version}, ready" not in verdict] == []
+
+
+def test_hosts_are_reached_over_session_manager(chain: Chain, v2: Image) -> None:
+    """ssh's configuration, the keys and the inventory fit; what AWS does between is played by a program."""
+    path, home = session_manager(chain)
+    script = ROOT / "ansible" / "session-manager.sh"
+    chain.operator.run(script, PATH=path, HOME=home, PEGBOARD_SSH_KEY=(chain.work / "key").read_text())
+
+    play = chain.operator.make("smoke", f"VERSION={v2.version}", "OVER=session-manager", PATH=path, HOME=home)
+
+    asked = (chain.work / "session-manager" / "asked").read_text()
+    assert "ready" in play.said
+    assert [one for one in chain.cloud.outputs()["instance_ids"] if f"--target {one} " not in asked] == []
+    chain.operator.run(script, "--remove", PATH=path, HOME=home)
+    assert list((Path(home) / ".ssh").iterdir()) == []
 
 
 def test_without_draining_clients_see_failures(chain: Chain, v1: Image) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.deploy.running import ROOT, run, surroundings
+from tests.deploy.running import ROOT, checked, run
 
 ANSIBLE, BAD = ROOT / "ansible", Path(__file__).parent / "fixtures" / "gates"
 ROLES = sorted((ANSIBLE / "roles").iterdir())
@@ -25,15 +23,6 @@ SYNTAX = ("ansible-playbook", "--syntax-check", "-i", BAD / "hosts.cfg")
 # A deployment that cannot go further than to the registry, which knows no version.
 NOWHERE = "pegboard_image=a@sha256:b pegboard_version=house/1 pegboard_command=false ansible_connection=local"
 DEPLOY = ("ansible-playbook", "-i", BAD / "hosts.cfg", ANSIBLE / "deploy.yml", "-e", NOWHERE)
-
-
-def checked(*command: str | Path, cwd: Path = ROOT, expected: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Run a tool that a machine may lack; CI must not."""
-    if not shutil.which(command[0]):
-        why = f"{command[0]} is not on PATH: pip install -r tests/deploy/requirements.txt, and put that on PATH"
-        pytest.fail(why) if "CI" in os.environ else pytest.skip(why)
-    settings = surroundings(ANSIBLE_CONFIG=str(ANSIBLE / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
-    return run(*command, cwd=cwd, environment=settings, expected=expected)
 
 
 def files(*patterns: str) -> list[Path]:

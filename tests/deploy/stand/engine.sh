@@ -6,7 +6,7 @@ pidfile=${1:?usage: engine.sh PIDFILE}
 need=()
 # An engine that is there already is not replaced: Debian's package would push another one's out.
 docker info >/dev/null 2>&1 || need+=(docker.io)
-for package in debootstrap docker-registry haproxy apache2-utils openssh-client iproute2 iptables; do
+for package in debootstrap docker-registry haproxy apache2-utils openssh-client iproute2 iptables skopeo; do
   dpkg -s "$package" >/dev/null 2>&1 || need+=("$package")
 done
 if ((${#need[@]})); then
