@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *ROOT.glob("docs/*.md"),
     *ROOT.glob("*/README.md"),
     *ROOT.glob("plugins/*/README.md"),
@@ -71,7 +73,10 @@ def _settings() -> list[object]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-        if not target.startswith("http"):
+        # The pages of GitHub beside the files: a badge, and what it stands for.
+        if workflow := re.fullmatch(r"\.\./\.\./actions/workflows/([a-z]+\.yml)(/badge\.svg\?\w+=\w+)?", target):
+            assert (ROOT / ".github" / "workflows" / workflow[1]).exists(), f"{page.name} links to {target}"
+        elif not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
@@ -83,8 +88,8 @@ def test_the_plugin_readme_lists_what_is_registered(manager: Manager, catalog: C
 
 
 def test_every_make_target_in_the_documentation_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
-    named = {name for page in PAGES for name in re.findall(r"`?\bmake ([a-z]+)\b`", page.read_text(encoding="utf-8"))}
+    targets = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)[ `]", page.read_text(encoding="utf-8"))}
     assert named <= targets
 
 
