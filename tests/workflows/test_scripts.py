@@ -160,6 +160,26 @@ def test_a_plan_that_fails_leaves_no_text(copy: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "promoted"), [({"VERSION": "house-prices/5"}, "house-prices/5"), ({}, "house-prices/7")]
+)
+def test_what_is_promoted_is_what_was_named_or_else_what_was_merged(
+    given: dict[str, str], promoted: str, copy: Path
+) -> None:
+    (copy / "versions").mkdir()
+    (copy / "versions" / "staging").write_text("house-prices/7\n")
+    (copy / "Makefile").write_text('promote:\n\t@echo "$$VERSION to $$ENV"\n')
+    done = script("promote.sh", copy, surroundings(ENV="staging", **{"VERSION": "", **given}))
+    assert done.stdout == f"{promoted} to staging\n"
+
+
+def test_where_nothing_was_merged_nothing_is_promoted(copy: Path) -> None:
+    (copy / "Makefile").write_text("promote:\n\t@echo promoted\n")
+    refused = script("promote.sh", copy, surroundings(ENV="production", VERSION=""), expected=1)
+    assert "versions/production: No such file" in refused.stderr
+    assert refused.stdout == ""
+
+
 REPORT = ROOT / "build" / "proposal" / "report.md"
 
 
