@@ -54,7 +54,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv /opt/sbom && \
     /opt/sbom/bin/pip install --quiet cyclonedx-bom==7.3.0 && \
-    /opt/sbom/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.json /opt/venv
+    /opt/sbom/bin/cyclonedx-py environment --output-file /sbom.json /opt/venv
 
 FROM scratch AS trained
 COPY --from=train /trained /

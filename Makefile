@@ -198,38 +198,39 @@ lock: $(VENV)/.ready-to-develop ## resolve constraints.txt anew
 clean: ## remove what the other targets have made, the registry apart
 	rm -rf $(VENV) $(TOOLS) $(RELEASE) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
+# Setting up says what it does on standard error: what a target prints is its result.
 $(VENV)/.ready-to-run: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)' >&2
-	$(PIP) -e '.[train,parquet]' $(PARTS)
+	@$(PIP) -e '.[train,parquet]' $(PARTS)
 	@touch $@
 
 $(VENV)/.ready-to-develop: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)' >&2
-	$(PIP) -e '.[dev]' $(ALL)
+	@$(PIP) -e '.[dev]' $(ALL)
 	@touch $@ $(VENV)/.ready-to-run $(VENV)/.ready-to-deliver
 
 # Registries on S3, and signatures: the laptop's first minute is without them.
 $(VENV)/.ready-to-deliver: $(CONFIGS) | $(BIN)/python
 	@echo 'installing into $(VENV) (once; about a minute)' >&2
-	$(PIP) -e '.[train,parquet,s3,signing]' $(PARTS)
+	@$(PIP) -e '.[train,parquet,s3,signing]' $(PARTS)
 	@touch $@ $(VENV)/.ready-to-run
 
 $(TOOLS)/.ready: ansible/requirements.txt | $(VENV)/.ready-to-deliver
 	@echo 'installing Ansible into $(TOOLS) (once; about a minute)' >&2
 	@$(BIN)/python -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 $(TOOLS)/.ready-to-test: tests/deploy/requirements.txt tests/workflows/node/package-lock.json $(TOOLS)/.ready | $(VENV)/.ready-to-develop
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
-	cp tests/workflows/node/package*.json $(TOOLS)
-	PATH='$(TESTING)' npm ci --prefix $(TOOLS) --silent --ignore-scripts --no-audit --no-fund
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@cp tests/workflows/node/package*.json $(TOOLS)
+	@PATH='$(TESTING)' npm ci --prefix $(TOOLS) --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 $(RELEASE)/.ready: release/requirements.txt
 	@echo 'installing into $(RELEASE) (once)' >&2
 	@$(PYTHON) -m venv $(RELEASE)
-	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(BIN)/python:

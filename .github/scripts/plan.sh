@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Plans an environment: ENV=staging|production. The text becomes build/plan-ENV.md and the job's summary; the output
-# `changes` says whether there is anything to apply.
+# Plans an environment: ENV=staging|production. The text becomes build/plan-ENV.md and the job's summary. The output
+# `changes` says whether there is anything to apply, and `digest` is the text's: what is approved is what is applied.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${ENV:?say whose machines: ENV=staging or ENV=production}"
@@ -10,4 +10,7 @@ terraform/plan.sh "$ENV" >build/plan.new
 mv build/plan.new "build/plan-$ENV.md"
 cat "build/plan-$ENV.md" >>"${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 grep -q '^No changes\.' "build/plan-$ENV.md" && changes=false || changes=true
-echo "changes=$changes" >>"${GITHUB_OUTPUT:-/dev/stdout}"
+cat >>"${GITHUB_OUTPUT:-/dev/stdout}" <<OUTPUTS
+changes=$changes
+digest=$(sha256sum <"build/plan-$ENV.md" | cut -d' ' -f1)
+OUTPUTS

@@ -4,6 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${ENV:?say which environment: ENV=staging or ENV=production}"
 if [[ -z ${VERSION:-} ]]; then
+    [[ -r versions/$ENV ]] || {
+        echo "error: no VERSION is named, and there is no versions/$ENV, which a merged proposal leaves" >&2
+        exit 1
+    }
     VERSION=$(<"versions/$ENV")
     export VERSION
 fi

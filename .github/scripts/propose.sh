@@ -21,11 +21,15 @@ if [[ -n $there ]]; then
 fi
 main=$(gh api "$repository" --jq .default_branch)
 base=$(gh api "$repository/git/ref/heads/$main" --jq .object.sha)
-gh api --method POST "$repository/git/refs" --field "ref=refs/heads/$branch" --field "sha=$base" --silent
+# A run that came this far before, and no further, has left the branch.
+if ! gh api "$repository/git/ref/heads/$branch" --silent 2>/dev/null; then
+    gh api --method POST "$repository/git/refs" --raw-field "ref=refs/heads/$branch" --raw-field "sha=$base" --silent
+fi
 # The file's own digest, if it is there: GitHub replaces no file without being told which.
-sha=$(gh api "$repository/contents/versions?ref=$main" --jq '.[] | select(.name == "staging") | .sha' 2>/dev/null || true)
+sha=$(gh api "$repository/contents/versions?ref=$branch" --jq '.[] | select(.name == "staging") | .sha' 2>/dev/null || true)
 gh api --method PUT "$repository/contents/versions/staging" --silent \
-    --field "message=$VERSION for staging" --field "branch=$branch" \
-    --field "content=$(printf '%s\n' "$VERSION" | base64)" ${sha:+--field "sha=$sha"}
+    --raw-field "message=$VERSION for staging" --raw-field "branch=$branch" \
+    --raw-field "content=$(printf '%s\n' "$VERSION" | base64)" ${sha:+--raw-field "sha=$sha"}
 gh api --method POST "$repository/pulls" --jq .html_url \
-    --field "title=$VERSION for staging" --field "head=$branch" --field "base=$main" --field body=@build/proposal/report.md
+    --raw-field "title=$VERSION for staging" --raw-field "head=$branch" --raw-field "base=$main" \
+    --field body=@build/proposal/report.md

@@ -25,7 +25,12 @@ locals {
   # Hosts pull with their own role, so that who deploys need not be able to push.
   deploying = {
     for environment in ["staging", "production"] : environment => concat(
-      [for sid, statement in local.deploy : statement if !contains(["PushImages", "ReadDockerHubsToken", "ReadTheKey"], sid)],
+      [for sid, statement in local.deploy : statement if !contains(["PushImages", "ReadDockerHubsToken", "ReadTheKey", "ReachTheHosts"], sid)],
+      [merge(local.deploy.ReachTheHosts, {
+        Condition = merge(local.deploy.ReachTheHosts.Condition, {
+          StringEquals = merge(local.deploy.ReachTheHosts.Condition.StringEquals, { "ssm:resourceTag/Environment" = environment })
+        })
+      })],
       [merge(local.deploy.ReadTheKey, { Resource = replace(local.deploy.ReadTheKey.Resource, "*", environment) })],
     )
   }

@@ -141,6 +141,21 @@ run "a_key_is_read_by_its_own_environment_alone" {
   }
 }
 
+run "a_host_is_reached_by_its_own_environment_alone" {
+  command = plan
+  module { source = "./github" }
+
+  assert {
+    condition = alltrue([
+      for name in ["staging", "production"] : one([
+        for statement in jsondecode(aws_iam_role_policy.github[name].policy).Statement :
+        statement.Condition.StringEquals if statement.Sid == "ReachTheHosts"
+      ]) == { "ssm:resourceTag/Project" = "pegboard", "ssm:resourceTag/Environment" = name }
+    ])
+    error_message = "Staging's job may open a session on a host of production's."
+  }
+}
+
 run "nothing_is_left_to_be_filled_in" {
   command = plan
   module { source = "./github" }

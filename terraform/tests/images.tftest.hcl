@@ -31,7 +31,7 @@ run "old_images_go_and_the_newest_stay" {
 
   assert {
     condition = [
-      for rule in jsondecode(aws_ecr_lifecycle_policy.this.policy).rules : rule.selection.countNumber if rule.selection.tagStatus == "any"
+      for rule in jsondecode(aws_ecr_lifecycle_policy.this.policy).rules : rule.selection.countNumber if rule.selection.tagStatus == "tagged"
     ] == [12]
     error_message = "The newest images must stay, as many as were asked for."
   }

@@ -139,6 +139,10 @@ BAD = {
     "who deploys may push": Bad(
         "github/roles.tf", '!contains(["PushImages", ', '!contains([', "a_job_has_the_rights_of_its_kind",
     ),
+    "staging may reach production's hosts": Bad(
+        "github/roles.tf", '{ "ssm:resourceTag/Environment" = environment }', "{}",
+        "a_host_is_reached_by_its_own_environment_alone",
+    ),
     "staging may read production's key": Bad(
         "github/roles.tf", 'replace(local.deploy.ReadTheKey.Resource, "*", environment)',
         "local.deploy.ReadTheKey.Resource", "a_key_is_read_by_its_own_environment_alone",

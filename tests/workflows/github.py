@@ -37,6 +37,8 @@ class Held:
     #: The text of each file, by branch and path.
     files: dict[tuple[str, str], str] = field(default_factory=dict)
     pulls: list[dict[str, Any]] = field(default_factory=list)
+    #: Settings, Actions, General: whether workflows may open pull requests.
+    may_pull: bool = True
     releases: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -71,21 +73,26 @@ def _answer(  # noqa: C901 (a table of what GitHub answers)
             found["body"] = body["body"]
             return 200, found
         case "GET", ["git", "ref", "heads", *branch]:
-            return 200, {"object": {"sha": held.branches["/".join(branch)]}}
+            if (name := "/".join(branch)) not in held.branches:
+                raise Refused(404, "Not Found")
+            return 200, {"object": {"sha": held.branches[name]}}
         case "POST", ["git", "refs"]:
             name = body["ref"].removeprefix("refs/heads/")
             if name in held.branches:
                 raise Refused(422, "Reference already exists")
             held.branches[name] = body["sha"]
+            held.files |= {(name, path): text for (branch, path), text in held.files.items() if branch == "main"}
             return 201, {}
         case "GET", ["contents", directory]:
             files = [path for branch, path in held.files if branch == query["ref"] and path.startswith(f"{directory}/")]
             if not files:
                 raise Refused(404, "Not Found")
-            return 200, [{"name": path.rpartition("/")[2], "sha": _sha(held.files["main", path])} for path in files]
+            return 200, [
+                {"name": path.rpartition("/")[2], "sha": _sha(held.files[query["ref"], path])} for path in files
+            ]
         case "PUT", ["contents", *file]:
             place = "/".join(file)
-            before = held.files.get(("main", place))
+            before = held.files.get((body["branch"], place))
             if before is not None and body.get("sha") != _sha(before):
                 raise Refused(409, f"{place} does not match {body.get('sha')}")
             held.files[body["branch"], place] = base64.b64decode(body["content"]).decode()
@@ -93,6 +100,8 @@ def _answer(  # noqa: C901 (a table of what GitHub answers)
         case "GET", ["pulls"]:
             return 200, [pull for pull in held.pulls if query["head"] == f"owner:{pull['head']}"]
         case "POST", ["pulls"]:
+            if not held.may_pull:
+                raise Refused(403, "GitHub Actions is not permitted to create or approve pull requests.")
             held.pulls.append({**body, "html_url": f"{url}/pull/{len(held.pulls) + 1}"})
             return 201, held.pulls[-1]
         case "HEAD", ["releases", "tags", tag]:

@@ -67,6 +67,11 @@ def _findings(workflow: Workflow, root: Path) -> Iterator[str]:
         yield f"{where}: all its jobs have permissions: write permissions: {{}}, and at each job what that job needs"
     for name, job in workflow.jobs.items():
         yield from (f"{where}: {name}: {what}" for what in _of_a_job(job, root))
+        if _may_be_left_out(workflow, name, root) and "cancelled()" not in str(job.get("if", "")):
+            yield (
+                f"{where}: {name}: a job that it needs calls a workflow that may leave a job out, and GitHub would"
+                " leave this one out too: if: !cancelled() && needs.….result == 'success'"
+            )
     for name, job, step in workflow.steps():
         yield from (f"{where}: {name}: {what}" for what in _of_a_step(step, job, root))
     for used, comment in USED.findall(workflow.text):
@@ -77,6 +82,20 @@ def _findings(workflow: Workflow, root: Path) -> Iterator[str]:
             yield f"{where}: {used} is not pinned to a commit"
         elif not re.fullmatch(r"v\d+\.\d+\.\d+", comment):
             yield f"{where}: {used} does not say which version that is: # v1.2.3"
+
+
+def _needed(workflow: Workflow, name: str) -> set[str]:
+    """Return the jobs that a job needs, and those that they need."""
+    needs = workflow.jobs[name].get("needs", [])
+    direct = {needs} if isinstance(needs, str) else set(needs)
+    return direct.union(*(_needed(workflow, job) for job in direct))
+
+
+def _may_be_left_out(workflow: Workflow, name: str, root: Path) -> bool:
+    """Return whether a job's needs reach a called workflow in which a job has a condition."""
+    called = (workflow.jobs[job].get("uses", "") for job in _needed(workflow, name))
+    paths = (root / used for used in called if used.startswith("./"))
+    return any("if" in job for path in paths if path.is_file() for job in Workflow(path).jobs.values())
 
 
 def _of_a_job(job: Mapping[str, Any], root: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -88,6 +89,22 @@ def test_a_version_is_proposed_once(copy: Path, there: tuple[Held, dict[str, str
     }
 
 
+def test_a_proposal_that_got_half_way_is_made_when_it_is_run_again(
+    copy: Path, there: tuple[Held, dict[str, str]]
+) -> None:
+    held, surrounded = there
+    (copy / "build" / "proposal").mkdir(parents=True)
+    (copy / "build" / "proposal" / "report.md").write_text("### house-prices/7\n")
+    held.files["main", "versions/staging"] = "house-prices/6\n"
+    held.may_pull = False
+    refused = script("propose.sh", copy, {**surrounded, "VERSION": "house-prices/7"}, expected=1)
+    assert "not permitted to create" in refused.stderr
+    held.may_pull = True
+    script("propose.sh", copy, {**surrounded, "VERSION": "house-prices/7"})
+    assert len(held.pulls) == 1
+    assert held.files["versions/house-prices-7", "versions/staging"] == "house-prices/7\n"
+
+
 def test_the_first_proposal_makes_the_file(copy: Path, there: tuple[Held, dict[str, str]]) -> None:
     held, surrounded = there
     (copy / "build" / "proposal").mkdir(parents=True)
@@ -145,8 +162,9 @@ def test_a_plan_says_whether_there_is_anything_to_apply(said: str, changes: str,
     plan.chmod(0o755)
     files = {"GITHUB_OUTPUT": f"{tmp_path}/output", "GITHUB_STEP_SUMMARY": f"{tmp_path}/summary"}
     script("plan.sh", copy, surroundings(ENV="staging", **files))
-    assert (tmp_path / "output").read_text() == f"changes={changes}\n"
     text = f"### Terraform: staging\n{said}\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert (tmp_path / "output").read_text() == f"changes={changes}\ndigest={digest}\n"
     assert (tmp_path / "summary").read_text() == (copy / "build" / "plan-staging.md").read_text() == text
 
 
@@ -176,7 +194,7 @@ def test_what_is_promoted_is_what_was_named_or_else_what_was_merged(
 def test_where_nothing_was_merged_nothing_is_promoted(copy: Path) -> None:
     (copy / "Makefile").write_text("promote:\n\t@echo promoted\n")
     refused = script("promote.sh", copy, surroundings(ENV="production", VERSION=""), expected=1)
-    assert "versions/production: No such file" in refused.stderr
+    assert "there is no versions/production, which a merged proposal leaves" in refused.stderr
     assert refused.stdout == ""
 
 

@@ -32,7 +32,7 @@ resource "aws_ecr_lifecycle_policy" "this" {
       {
         rulePriority = 2
         description  = "The newest ${var.keep} stay: hosts go back to images that they still have"
-        selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = var.keep }
+        selection    = { tagStatus = "tagged", tagPatternList = ["*"], countType = "imageCountMoreThan", countNumber = var.keep }
         action       = { type = "expire" }
       },
     ]
