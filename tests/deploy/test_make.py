@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ WORDS = (
     "$HOME", "$$HOME", "a pegboard_serve_port=1", "a ansible_connection=local", "--help", "-e@x", "a#b", "a\\", "it's",
     'a"b', "*", "ä €",
 )  # fmt: skip
+READY = ("venv/.ready-to-run", "venv/.ready-to-deliver", "tools/.ready")
 HOSTILE = (*COMMANDS, *TEMPLATES, *WORDS)
 
 # What stands where ansible-playbook and pegboard would: it writes down what it was given.
@@ -61,7 +63,7 @@ class Desk:
 
     def make(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `make` with these tools, and with no others."""
-        ready = [self.work / "venv" / ".ready-to-run", self.work / "tools" / ".ready"]
+        ready = [self.work / file for file in READY]
         settled = [word for file in ready for word in ("-o", str(file))]
         settings = [f"VENV={self.work / 'venv'}", f"TOOLS={self.work / 'tools'}"]
         return run("make", "--no-print-directory", *settled, *settings, *words, expected=None,
@@ -73,7 +75,7 @@ def desk(tmp_path: Path) -> Desk:
     desk = Desk(tmp_path)
     for tool in ("tools/bin/ansible-playbook", "venv/bin/pegboard", "venv/bin/python"):
         desk.recorder(tool)
-    for file in ("venv/.ready-to-run", "tools/.ready"):
+    for file in READY:
         (tmp_path / file).touch()
     return desk
 
@@ -293,3 +295,26 @@ def test_over_session_manager_a_host_is_its_instance_and_one_without_keeps_its_a
 
     assert addresses(*inventories[:2]) == {"a": "192.0.2.9", "b": "192.0.2.2"}
     assert addresses(*inventories) == {"a": "i-0a1", "b": "192.0.2.2"}
+
+
+def test_what_a_target_prints_is_its_result_also_when_it_has_to_set_up_first(tmp_path: Path) -> None:
+    """A workflow, and the guide, take what `make image` prints as the image's tag; a runner is always fresh."""
+    copy = tmp_path / "copy"
+    (copy / "image").mkdir(parents=True)
+    for name in ("Makefile", "constraints.txt", "setup.cfg"):
+        shutil.copy(ROOT / name, copy)
+    for part in ("app", *(f"plugins/{path.parent.name}" for path in ROOT.glob("plugins/*/setup.cfg"))):
+        (copy / part).mkdir(parents=True)
+        shutil.copy(ROOT / part / "setup.cfg", copy / part)
+    build = copy / "image" / "build.sh"
+    build.write_text('#!/bin/bash\necho building >&2\necho "$1:tag"\n', encoding="utf-8")
+    python = copy / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/bash\n", encoding="utf-8")
+    for script in (build, python):
+        script.chmod(0o755)
+
+    done = run("make", "--no-print-directory", "image", "NAME=a.example/b", cwd=copy, environment=surroundings())
+    assert done.stdout == "a.example/b:tag\n"
+    assert "installing into .venv" in done.stderr
+    assert (copy / ".venv" / ".ready-to-deliver").exists()

@@ -5,6 +5,7 @@ The tests against the simulated AWS are one story, from the first apply to the l
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -585,7 +586,11 @@ def test_a_script_that_is_told_too_little_says_what_it_needs(
 
 def test_production_is_applied_and_uses_what_staging_has_tested(story: Story, tmp_path: Path) -> None:
     story.certify(tmp_path)
-    scripted(story, "apply.sh", "production")
+    # What somebody has approved is what is applied, and nothing else is.
+    shown = scripted(story, "plan.sh", "production")[0]
+    refused = scripted(story, "apply.sh", "production", expected=1, PLAN_DIGEST="0" * 64)[1]
+    assert "production would be changed in another way than when it was planned" in refused
+    scripted(story, "apply.sh", "production", PLAN_DIGEST=hashlib.sha256(shown.encode()).hexdigest())
     staging, client = story.cloud.outputs(), story.cloud.client
     inventory = (story.production.directory.parent / "ansible" / "hosts-production.cfg").read_text(encoding="utf-8")
     policy = client("iam").get_role_policy(RoleName="pegboard-production-host",
