@@ -13,4 +13,4 @@ command -v skopeo >/dev/null || need+=(skopeo)
 ((${#need[@]})) || exit 0
 echo "installing ${need[*]}" >&2
 "${sudo[@]}" apt-get -qq update
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get -qq install -y --no-install-recommends "${need[@]}" >/dev/null
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get -qq install -y "${need[@]}" >/dev/null
