@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deploy.running import ROOT, run, surroundings
+from tests.deploy.running import ROOT, copied, run, surroundings
 
 #: Debian's client: another one earlier on PATH may know no BuildKit.
 DOCKER = "/usr/bin/docker"
@@ -29,11 +28,7 @@ class Image:
 
 def source_of(directory: Path, edits: Mapping[str, tuple[str, str]]) -> Path:
     """Copy the project as it stands into a repository of its own, with edits of its files (path: old, new)."""
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, directory / name)
+    copied(directory)
     for name, (old, new) in edits.items():
         text = (directory / name).read_text()
         assert text.count(old) == 1, f"{old!r} is not once in {name}"

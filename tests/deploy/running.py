@@ -43,6 +43,20 @@ def run(
     return done
 
 
+def tracked(*patterns: str) -> list[str]:
+    """Return the names of the files that git knows, or would take, and that are there."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *patterns).stdout.split("\0")
+    return sorted(name for name in listed if name and (ROOT / name).is_file())
+
+
+def copied(to: Path, *patterns: str) -> Path:
+    """Copy the project as it stands, or that part of it."""
+    for name in tracked(*patterns):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, to / name)
+    return to
+
+
 def checked(*command: str | Path, cwd: Path = ROOT, expected: int | None = 0) -> subprocess.CompletedProcess[str]:
     """Run a tool that a machine may lack; CI must not."""
     if not shutil.which(command[0]):

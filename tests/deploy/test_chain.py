@@ -173,7 +173,10 @@ def test_a_rolling_update_loses_no_request(chain: Chain, v1: Image, v2: Image) -
 
 
 def test_the_smoke_test_passes_where_the_version_serves_also_through_the_balancer(chain: Chain, v2: Image) -> None:
-    chain.operator.make("smoke", f"VERSION={v2.version}", f"URL=http://127.0.0.1:{chain.balancer.port}")
+    play = chain.operator.make("smoke", f"VERSION={v2.version}", f"URL=http://127.0.0.1:{chain.balancer.port}")
+
+    assert "ready" in play.said
+    assert v2.version in play.said
 
 
 def test_the_smoke_test_names_the_hosts_that_serve_something_else(chain: Chain, v1: Image, v2: Image) -> None:

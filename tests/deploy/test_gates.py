@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.deploy.running import ROOT, checked, run
+from tests.deploy.running import ROOT, checked, run, tracked
 
 ANSIBLE, BAD = ROOT / "ansible", Path(__file__).parent / "fixtures" / "gates"
 ROLES = sorted((ANSIBLE / "roles").iterdir())
@@ -27,9 +27,7 @@ DEPLOY = ("ansible-playbook", "-i", BAD / "hosts.cfg", ANSIBLE / "deploy.yml", "
 
 def files(*patterns: str) -> list[Path]:
     """Return the project's files that are so named, the bad examples apart."""
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns).stdout.split("\n")
-    found = sorted(ROOT / name for name in listed if name and (ROOT / name).exists())
-    return [path for path in found if BAD not in path.parents]
+    return [path for name in tracked(*patterns) if BAD not in (path := ROOT / name).parents]
 
 
 def test_ansible_lint_finds_nothing_by_the_rules_for_production() -> None:

@@ -4,12 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.release.repository import copied, edited
+from tests.deploy.running import copied
+from tests.release.repository import PARTS, edited
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copied(tmp_path_factory.mktemp("pristine"))
+    return copied(tmp_path_factory.mktemp("pristine"), *PARTS)
 
 
 @pytest.fixture

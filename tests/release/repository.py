@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.deploy.running import ROOT, run
+from tests.deploy.running import run
 
+#: What the distributions are made of, and the scripts.
 PARTS = (
     ".gitignore",
     "setup.cfg",
@@ -33,20 +34,6 @@ def python() -> Path:
             pytest.fail(why)
         pytest.skip(why)
     return Path(tool).with_name("python")
-
-
-def tracked(*below: str) -> list[str]:
-    """Return the names of the files that git knows, or would take."""
-    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard", *below)
-    return [name for name in run(*command).stdout.splitlines() if (ROOT / name).is_file()]
-
-
-def copied(to: Path) -> Path:
-    """Copy what the distributions are made of, and the scripts."""
-    for name in tracked(*PARTS):
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, to / name)
-    return to
 
 
 def committed(repository: Path) -> Path:

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tests.deploy.running import run
-from tests.release.repository import committed, contents, copied, edited, script, tracked
+from tests.deploy.running import copied, run, tracked
+from tests.release.repository import PARTS, committed, contents, edited, script
 
 PAIR = ("pegboard", "pegboard-house-prices")
 #: What a build may not depend on, as expressions that tell of it.
@@ -33,7 +33,7 @@ TELLING = {
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A commit of everything, with junk around it that no release may hold."""
-    made = committed(copied(tmp_path_factory.mktemp("repository")))
+    made = committed(copied(tmp_path_factory.mktemp("repository"), *PARTS))
     package = made / "framework" / "pegboard"
     (package / "left_over.py").write_text("raise SystemExit\n")
     (package / "__pycache__").mkdir()

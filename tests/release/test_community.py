@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.deploy.running import ROOT
-from tests.release.repository import tracked
+from tests.deploy.running import ROOT, tracked
 
 #: What is never updated: bad examples for the linters, and what numbers in the documentation were measured with.
 FIXED = ("tests/deploy/fixtures/", "benchmarks/")

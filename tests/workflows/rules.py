@@ -66,7 +66,7 @@ def _findings(workflow: Workflow, root: Path) -> Iterator[str]:
     if workflow.content.get("permissions") != {}:
         yield f"{where}: all its jobs have permissions: write permissions: {{}}, and at each job what that job needs"
     for name, job in workflow.jobs.items():
-        yield from (f"{where}: {name}: {what}" for what in _of_a_job(job, root))
+        yield from (f"{where}: {name}: {what}" for what in _of_a_job(job))
         if _may_be_left_out(workflow, name, root) and "cancelled()" not in str(job.get("if", "")):
             yield (
                 f"{where}: {name}: a job that it needs calls a workflow that may leave a job out, and GitHub would"
@@ -98,7 +98,7 @@ def _may_be_left_out(workflow: Workflow, name: str, root: Path) -> bool:
     return any("if" in job for path in paths if path.is_file() for job in Workflow(path).jobs.values())
 
 
-def _of_a_job(job: Mapping[str, Any], root: Path) -> Iterator[str]:
+def _of_a_job(job: Mapping[str, Any]) -> Iterator[str]:
     if "permissions" not in job:
         yield "has no permissions"
     # GitHub takes no time-out where another workflow is called: its own jobs have theirs.

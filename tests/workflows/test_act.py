@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.deploy.images import source_of
 from tests.deploy.running import ROOT, checked, run
 from tests.workflows.rules import PINNED, USED, Workflow
 
@@ -48,12 +49,7 @@ def act(directory: Path, stand_in: list[str], tmp_path: Path, expected: int) -> 
 
 
 def test_the_job_comes_to_a_green_end(stand_in: list[str], tmp_path: Path) -> None:
-    copy = tmp_path / "clone"
-    run("git", "clone", "--quiet", "--no-hardlinks", ROOT, copy)
-    for name in run("git", "ls-files", "-z", "--modified", "--others", "--exclude-standard").stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
+    copy = source_of(tmp_path / "clone", {})
     said = act(copy, stand_in, tmp_path, expected=0)
     assert "Job succeeded" in said
     for action in ("setup-python", "upload-artifact"):
