@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import uuid
+from bisect import insort
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,10 @@ from typing import Any, Literal, get_args
 from pegboard.errors import RegistryError
 from pegboard.stores import Store
 
-Action = Literal["published", "promoted", "rolled-back", "deployed", "collected"]
+Action = Literal["published", "promoted", "rolled-back", "deployed", "withdrawn", "collected"]
+
+#: What says of machines that they serve something, or nothing.
+SERVING = ("deployed", "withdrawn")
 
 FORMAT = 1
 FIRST = "0" * 64
@@ -41,7 +45,9 @@ class Entry:
     - ``published`` gives a bundle (its manifest's SHA-256, and the prefix of its files) the next version number of
       its name.
     - ``promoted`` and ``rolled-back`` point an alias at a version; ``gate`` is what a promotion's gate has found.
-    - ``deployed`` says that hosts of an environment serve a version: ``deployment`` has ``hosts`` and ``image``.
+    - ``deployed`` says that hosts of an environment serve a version: ``deployment`` has ``hosts`` and ``image``, and
+      ``since`` if they have served it for longer than the entry is there.
+    - ``withdrawn`` says that hosts of an environment serve nothing any more: no name, and version 0.
     - ``collected`` says that a version's files were removed.
 
     ``git`` is the commit of the writer's working directory.
@@ -73,12 +79,17 @@ class Entry:
         crowned = self.environment == PRODUCTION and self.gate.get("passed") is True
         return (self.alias, CHAMPION) if crowned else (self.alias,)
 
+    @property
+    def since(self) -> datetime:
+        """The time from which it is so: that of writing, unless a deployment tells an earlier one."""
+        return datetime.fromisoformat(self.deployment.get("since") or self.at)
+
     def to_bytes(self) -> bytes:
         """Return the bytes that are stored and hashed."""
         return (json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
+        return "nothing" if self.action == "withdrawn" else f"{self.name}/{self.version}"
 
 
 @dataclass(slots=True)
@@ -87,21 +98,27 @@ class State:
 
     ``published`` has each name's entries in version order. ``trails`` has, for each (name, alias), the way on which the
     alias came to where it points, its last element: promotions add to it, rolling back takes off. ``held`` has every
-    version that the alias has ever pointed at. ``machines`` has, for each (environment, host), what was put there last.
-    ``moved`` has the entry that did it. ``collected`` are the (name, version) pairs whose files were removed.
+    version that the alias has ever pointed at. ``moved`` has the entry that did it. ``served`` has, for each
+    (environment, host), what was put there, in the order of the times from which it served, whenever that was written
+    down. ``collected`` are the (name, version) pairs whose files were removed.
     """
 
     published: dict[str, list[Entry]] = field(default_factory=dict)
     trails: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     moved: dict[tuple[str, str], Entry] = field(default_factory=dict)
     held: dict[tuple[str, str], set[int]] = field(default_factory=dict)
-    machines: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    served: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
     collected: dict[tuple[str, int], Entry] = field(default_factory=dict)
 
     @property
     def aliases(self) -> Mapping[tuple[str, str], int]:
         """Where each (name, alias) points."""
         return {alias: trail[-1] for alias, trail in self.trails.items()}
+
+    @property
+    def machines(self) -> Mapping[tuple[str, str], Entry]:
+        """What each (environment, host) serves, or the entry that says that it serves nothing any more."""
+        return {machine: entries[-1] for machine, entries in self.served.items()}
 
     def next_version(self, name: str) -> int:
         """Return the number that the next version of a name gets."""
@@ -115,6 +132,13 @@ class State:
                 raise RegistryError(f"ledger entry {entry.number} publishes {entry} out of turn")
             self.published.setdefault(entry.name, []).append(entry)
             return
+        if entry.action == "withdrawn":
+            if entry.name or entry.version:
+                raise RegistryError(
+                    f"ledger entry {entry.number} has withdrawn {entry.name}/{entry.version}, not hosts"
+                )
+            self.place(entry)
+            return
         if not 1 <= entry.version <= len(versions):
             does = f"points {entry.alias!r} at" if entry.alias else f"has {entry.action}"
             raise RegistryError(f"ledger entry {entry.number} {does} {entry}, which was never published")
@@ -123,10 +147,16 @@ class State:
         if entry.action == "collected":
             self.collected[entry.name, entry.version] = entry
         elif entry.action == "deployed":
-            self.machines |= {(entry.environment, host): entry for host in entry.deployment.get("hosts", ())}
+            self.place(entry)
         else:
             for alias in entry.aliases:
                 self._point(entry, alias)
+
+    def place(self, entry: Entry) -> None:
+        """Put a deployment, or a withdrawal, where it belongs in what its hosts have served."""
+        for host in dict.fromkeys(entry.deployment.get("hosts", ())):
+            served = self.served.setdefault((entry.environment, host), [])
+            insort(served, entry, key=lambda other: (other.since, other.number))
 
     def _point(self, entry: Entry, alias: str) -> None:
         trail = self.trails.setdefault((entry.name, alias), [])
@@ -184,8 +214,16 @@ class Ledger:
         return replay(self.entries())
 
     def at(self, when: datetime) -> State:
-        """Return what the ledger said at a time, its own entries of that very moment included."""
-        return replay(entry for entry in self.entries() if datetime.fromisoformat(entry.at) <= when)
+        """Return what was so at a time, entries of that very moment included.
+
+        What machines served then may have been written down later.
+        """
+        entries = self.entries()
+        state = replay(entry for entry in entries if datetime.fromisoformat(entry.at) <= when)
+        for entry in entries:
+            if entry.action in SERVING and entry.since <= when < datetime.fromisoformat(entry.at):
+                state.place(entry)
+        return state
 
     def verify(self, head: str = "") -> Chain:
         """Read every entry anew and check it; with ``head``, that the entry with that SHA-256 is still there.
@@ -286,7 +324,18 @@ def _parse(data: bytes, where: str) -> Entry:
         raise RegistryError(f"{where} is not a ledger entry: wrong type of {', '.join(wrong)}")
     if entry.action not in get_args(Action):
         raise RegistryError(f"{where}: unknown action {entry.action!r}")
+    if entry.action in SERVING:
+        _check_since(entry, where)
     return entry
+
+
+def _check_since(entry: Entry, where: str) -> None:
+    try:
+        later = entry.since > datetime.fromisoformat(entry.at)
+    except (ValueError, TypeError) as error:  # no time, or one without a zone
+        raise RegistryError(f"{where} is not a ledger entry: wrong time in its deployment: {error}") from error
+    if later:
+        raise RegistryError(f"{where} is not a ledger entry: it was written before the time that it tells of")
 
 
 def _type(field_name: str) -> type:

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,8 @@ class Registry:
             if (entry.name, entry.version) not in state.collected
         ]
 
-    def resolve(self, reference: str) -> Version:
-        """Return the version that ``name``, ``name/7``, ``name@alias`` or ``name@latest`` names."""
+    def resolve(self, reference: str, when: datetime | None = None) -> Version:
+        """Return the version that ``name``, ``name/7``, ``name@alias`` or ``name@latest`` names, or named at a time."""
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise RegistryError(f"{reference!r} is not a version: write name, name/7 or name@alias")
@@ -79,8 +80,13 @@ class Registry:
             hint = did_you_mean(name, state.published) or "; `pegboard train` publishes one"
             raise RegistryError(f"{self.store} holds no model {name!r}{hint}")
         if number is None:
-            number = len(entries) if alias == LATEST else state.aliases.get((name, alias))
-        if number is None:
+            then = state if when is None else self.ledger.at(when)
+            number = len(then.published.get(name, ())) if alias == LATEST else then.aliases.get((name, alias))
+        if not number and when is not None and alias in _aliases(state, name):
+            raise RegistryError(
+                f"{name}@{alias} was no version yet at {_seconds(when)}: write which, as {name}/{len(entries)}"
+            )
+        if not number:
             raise RegistryError(f"{name} has no alias {alias!r}{did_you_mean(alias, _aliases(state, name))}")
         if not 1 <= int(number) <= len(entries):
             raise RegistryError(f"{name} has versions 1 to {len(entries)}, and no {number}")
@@ -221,20 +227,53 @@ class Registry:
         )  # fmt: skip
 
     def record_deploy(
-        self, version: Version, environment: str, hosts: Sequence[str], image: str = "", reason: str = ""
+        self,
+        version: Version,
+        environment: str,
+        hosts: Sequence[str],
+        image: str = "",
+        reason: str = "",
+        since: datetime | None = None,
     ) -> Entry:
-        """Write down that these hosts of an environment serve a version, from an image with that digest."""
+        """Write down that these hosts of an environment serve a version, from an image with that digest.
+
+        ``since`` is when they began to, if that was not now.
+        """
         if image and _IMAGE.fullmatch(image) is None:
             raise RegistryError(
                 f"{image!r} is not an image's digest: write sha256: and its 64 digits (`docker images --digests`)"
             )
-        if not hosts or not all(host.strip() for host in hosts):
-            raise RegistryError("a deployment has hosts: name at least one, and none by an empty name")
-        about, deployment = _about(version), {"hosts": list(hosts), "image": image}
+        _refuse_no_hosts(hosts)
+        # A table shows whole seconds: what somebody has read there is not before.
+        if since is not None and since < datetime.fromisoformat(version.published_at).replace(microsecond=0):
+            raise RegistryError(
+                f"{version} was published at {version.published_at}: nothing has served it since {_seconds(since)}"
+            )
+        about, deployment = _about(version), {"hosts": list(hosts), "image": image} | _told(since)
         return self.ledger.append(
             lambda _: {**about, "action": "deployed", "environment": environment,
                        "deployment": deployment, "reason": reason}
         )  # fmt: skip
+
+    def record_nothing(
+        self, environment: str, hosts: Sequence[str], reason: str = "", since: datetime | None = None
+    ) -> Entry:
+        """Write down that these hosts of an environment serve nothing any more, since a time or since now."""
+        _refuse_no_hosts(hosts)
+        deployment = {"hosts": list(hosts), "image": ""} | _told(since)
+        git = git_reference()
+
+        def withdrawn(state: State) -> Mapping[str, Any]:
+            known = [host for where, host in state.served if where == environment]
+            for host in hosts:
+                if host not in known:  # a slip of the pen would leave the machine that is meant serving
+                    raise RegistryError(
+                        f"nothing was ever deployed to {host!r} in {environment}{did_you_mean(host, known)}"
+                    )
+            return {"action": "withdrawn", "name": "", "version": 0, "environment": environment,
+                    "deployment": deployment, "reason": reason, "git": git}  # fmt: skip
+
+        return self.ledger.append(withdrawn)
 
     def verify(self, version: Version) -> None:
         """Check, in the store itself, a version's manifest against the ledger and every file against the manifest."""
@@ -263,6 +302,24 @@ def check_alias(alias: str) -> str:
     if alias == CHAMPION:
         raise RegistryError(f"{CHAMPION!r} is what the newest gate passed for production and cannot be set")
     return alias
+
+
+def _refuse_no_hosts(hosts: Sequence[str]) -> None:
+    if not hosts or not all(host.strip() for host in hosts):
+        raise RegistryError("a deployment has hosts: name at least one, and none by an empty name")
+
+
+def _told(since: datetime | None) -> dict[str, str]:
+    """Return what a deployment says of its time, written as the ledger writes its own; nothing if that is now."""
+    if since is None:
+        return {}
+    if since > datetime.now(UTC):
+        raise RegistryError(f"{_seconds(since)} is still to come: write down what is so already")
+    return {"since": since.astimezone(UTC).isoformat(timespec="milliseconds")}
+
+
+def _seconds(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
 
 
 def _about(version: Version) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Ledger entries, and records of runs, are never removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,8 +31,8 @@ class Garbage:
 def find_garbage(registry: Registry, window: timedelta, now: datetime | None = None) -> Garbage:
     """Return what was not needed within the window.
 
-    Kept is what any alias has pointed at within it, what was published within it, what a machine serves, and the newest
-    version of each name.
+    Kept is what any alias has pointed at within it, what was published within it, what a machine has served within it,
+    what one serves and what it served before that, and the newest version of each name.
     """
     now = now or datetime.now(UTC)
     state, needed = registry.ledger.state(), _needed(registry, now - window)
@@ -79,7 +79,27 @@ def _needed(registry: Registry, since: datetime) -> set[tuple[str, int]]:
     newest = {(name, state.next_version(name) - 1) for name in state.published}
     pointed = {(name, number) for (name, _), number in [*then.aliases.items(), *state.aliases.items()]}
     recent = {_version(e) for e in entries if e.action != "collected" and datetime.fromisoformat(e.at) >= since}
-    return newest | pointed | recent | {_version(entry) for entry in state.machines.values()}
+    served = {_version(entry) for entry in [*then.machines.values(), *state.machines.values()]}
+    back = {way for timeline in state.served.values() for way in _ways_back(timeline, state)}
+    # A withdrawal has no version, and names nothing that could be removed.
+    return newest | pointed | recent | served | back
+
+
+def _ways_back(timeline: Sequence[Entry], state: State) -> Iterator[tuple[str, int]]:
+    """Yield what a machine served before what it serves now; what is gone, and times of nothing, are no way back.
+
+    What began at the very moment at which another did was corrected, or written by clocks that differ: the one before
+    is kept as well. A machine that serves nothing goes nowhere.
+    """
+    *before, now = timeline
+    began = now.since
+    for entry in reversed(before if now.action == "deployed" else []):
+        if _version(entry) == _version(now):
+            began = entry.since
+        elif entry.action == "deployed" and _version(entry) not in state.collected:
+            yield _version(entry)
+            if entry.since < began:
+                return
 
 
 def _version(entry: Entry) -> tuple[str, int]:

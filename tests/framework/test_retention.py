@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pegboard import ledger as ledgers
 from pegboard.errors import RegistryError
@@ -81,6 +85,102 @@ def test_what_a_machine_serves_stays_however_old(registry: Registry, tmp_path: P
     registry.record_deploy(registry.resolve("house/1"), "production", ["a"])
 
     assert garbage(registry) == (["house/2"], 0)
+
+
+def deploy(registry: Registry, version: int | None, since: int | None = None) -> None:
+    """Write down what host a serves, ``None`` for nothing, and since how many days if not now."""
+    when = None if since is None else NOW - since * DAY
+    if version is None:
+        registry.record_nothing("production", ["a"], since=when)
+    else:
+        registry.record_deploy(registry.resolve(f"house/{version}"), "production", ["a"], since=when)
+
+
+@pytest.mark.parametrize(
+    ("steps", "stays"),
+    [
+        ([(150, 1)], {1}),
+        ([(150, 1), (120, 2)], {1, 2}),
+        ([(150, 1), (140, 2), (120, 3)], {2, 3}),
+        ([(150, 1), (140, 2), (120, 2)], {1, 2}),
+        ([(150, 1), (140, 2), (120, 1)], {1, 2}),
+        ([(150, 1), (140, None), (120, 2)], {1, 2}),
+        ([(150, 1), (120, None)], set()),
+        ([(150, 1), (140, 2), (30, None)], {2}),
+        ([(150, 1), (140, 2), (30, 3), (20, 4)], {2, 3, 4}),
+    ],
+    ids=["one", "two", "three", "again", "and back", "after nothing", "taken down", "taken down of late", "of late"],
+)
+def test_what_a_machine_served_before_stays_for_the_way_back(
+    registry: Registry, publish: Publish, steps: list[tuple[int, int | None]], stays: set[int]
+) -> None:
+    publish(6)
+    for days, version in steps:
+        days_ago(days)
+        deploy(registry, version)
+
+    assert garbage(registry) == ([f"house/{version}" for version in range(1, 6) if version not in stays], 0)
+
+
+def test_what_was_replaced_yesterday_stays_although_nobody_had_asked_for_it_for_long(
+    registry: Registry, publish: Publish
+) -> None:
+    publish(3)
+    deploy(registry, 1)
+    days_ago(1)
+    deploy(registry, 2)
+
+    assert garbage(registry, 0) == ([], 0)
+
+
+def test_what_was_corrected_at_the_same_moment_does_not_cost_the_way_back(registry: Registry, publish: Publish) -> None:
+    publish(5)
+    deploy(registry, 1)
+    days_ago(100)
+    for version in (2, 3):
+        deploy(registry, version, since=150)
+    assert garbage(registry) == (["house/4"], 0)
+
+    deploy(registry, 3)
+    assert garbage(registry) == (["house/4"], 0)
+
+
+def test_a_way_back_that_is_gone_leaves_the_one_before(registry: Registry, publish: Publish) -> None:
+    publish(4)
+    for days, version in ((150, 1), (140, 2), (120, 3)):
+        days_ago(days)
+        deploy(registry, version)
+    registry.ledger.append(lambda _: {"action": "collected", "name": "house", "version": 2})
+
+    assert garbage(registry) == ([], 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(100, 190), st.integers(1, 5) | st.none()), min_size=1, unique_by=lambda step: step[0]
+    ),
+    order=st.randoms(use_true_random=False),
+)
+def test_in_whatever_order_it_was_written_down_each_machine_keeps_what_it_serves_and_its_way_back(
+    write_bundle: Callable[..., Path], steps: list[tuple[int, int | None]], order: Random
+) -> None:
+    served = [version for _, version in sorted(steps, reverse=True)]
+    before = [version for version in served if version not in (None, served[-1])]
+    needed = set() if served[-1] is None else {served[-1], *before[-1:]}
+    order.shuffle(steps)
+    with tempfile.TemporaryDirectory() as directory:
+        registry = Registry(Path(directory) / "registry")
+        days_ago(200)
+        for mark in range(6):
+            registry.publish(write_bundle(Path(directory), mark))
+        # So that nothing can be withdrawn of a machine that was never heard of.
+        deploy(registry, 6)
+        days_ago(99)
+        for days, version in steps:
+            deploy(registry, version, since=days)
+
+        assert garbage(registry) == ([f"house/{version}" for version in range(1, 6) if version not in needed], 0)
 
 
 def test_what_is_removed_is_gone_and_said_to_be_and_the_rest_verifies(

@@ -13,7 +13,7 @@ from pegboard.cli.output import console, print_json, table
 from pegboard.cli.places import find_registry, registry_flags
 from pegboard.cli.times import Since, Time, both, local
 from pegboard.errors import RegistryError
-from pegboard.ledger import Entry, State
+from pegboard.ledger import SERVING, Entry, State
 from pegboard.registry import Registry
 
 #: An image's digest, ``sha256:`` and its first digits, as a table shows it.
@@ -37,7 +37,7 @@ def history(
     chosen = [
         (entry, digest)
         for entry, digest in zip(chain.entries, chain.hashes, strict=True)
-        if name in (None, entry.name)
+        if (name in (None, entry.name) or not entry.name)  # a withdrawal is of no name, and matters to each
         and (alias is None or alias in (*entry.aliases, entry.environment))
         and (since is None or datetime.fromisoformat(entry.at) >= since)
     ]
@@ -56,8 +56,9 @@ def history(
 
 
 def _where(entry: Entry) -> str:
-    if entry.action == "deployed":
-        return f"{entry.environment}: {', '.join(entry.deployment['hosts'])}"
+    if entry.action in SERVING:
+        told = f" (since {local(entry.since)})" if entry.deployment.get("since") else ""
+        return f"{entry.environment}: {', '.join(entry.deployment['hosts'])}{told}"
     return ", ".join(entry.aliases)
 
 
@@ -93,7 +94,8 @@ def at(
             shown = table(title, "version", "digest", *(["image"] if title == "machine" else []), "since", "who")
             for row in rows:
                 image = [row["image"][:IMAGE]] if title == "machine" else []
-                shown.add_row(row[title], row["version"], row["digest"][:12], *image, local(row["since"]), row["actor"])
+                version, since = row["version"] or "nothing", local(row["since"])
+                shown.add_row(row[title], version, row["digest"][:12], *image, since, row["actor"])
             out.print(shown)
 
 
@@ -108,11 +110,13 @@ def _aliases(state: State, name: str | None) -> list[dict[str, Any]]:
 
 def _machines(state: State, name: str | None) -> list[dict[str, Any]]:
     return [
-        {"machine": f"{environment}: {host}", "environment": environment, "host": host, "version": str(entry),
-         "digest": entry.bundle, "image": entry.deployment["image"], "since": entry.at, "actor": entry.actor,
+        {"machine": f"{environment}: {host}", "environment": environment, "host": host,
+         "version": str(entry) if entry.name else None,
+         "digest": entry.bundle, "image": entry.deployment["image"],
+         "since": entry.deployment.get("since") or entry.at, "recorded": entry.at, "actor": entry.actor,
          "entry": entry.number}
         for (environment, host), entry in sorted(state.machines.items())
-        if name in (None, entry.name)
+        if name in (None, entry.name) or not entry.name
     ]  # fmt: skip
 
 

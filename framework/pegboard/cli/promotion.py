@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import click
 from pegboard.cli.main import Board
 from pegboard.cli.output import as_json, config_file, console, print_json, table
 from pegboard.cli.places import env_flag, environment_registry, find_registry, registry_flag
+from pegboard.cli.times import Since, local
 from pegboard.config import load_environment
 from pegboard.environments import Environment
 from pegboard.errors import RegistryError
@@ -158,25 +160,41 @@ def rollback(
 @registry_flag
 @env_flag
 @click.argument("version", required=False)
-@click.option("--host", "hosts", multiple=True, required=True, help="A machine that serves it now. Repeatable.")
+@click.option("--host", "hosts", multiple=True, required=True, help="A machine that serves it. Repeatable.")
 @click.option("--image", default="", help="The image's digest: sha256:…")
 @click.option("--digest", default="", help="The bundle's digest as the machines report it; refused if it is another.")
+@click.option("--nothing", is_flag=True, help="They serve nothing any more: they were taken down.")
+@click.option("--since", type=Since(),
+              help="Since when, if not now: 2026-11-01T02:05 (local time, unless it names a zone), or 7h.")  # fmt: skip
 @click.option("--reason", default="", help="Why; kept in the ledger.")
 @as_json
 def record_deploy(
-    version: str | None, env: str | None, hosts: Sequence[str], image: str, digest: str, reason: str,
-    registry: str | None, config: Path | None, as_json: bool,
+    version: str | None, env: str | None, hosts: Sequence[str], image: str, digest: str, nothing: bool,
+    since: datetime | None, reason: str, registry: str | None, config: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Write down that machines serve a version (default: what the environment's alias points at), for `models at`."""
+    """Write down that machines serve a version (default: what the environment's alias points at), for `models at`.
+
+    With --since, an alias is what it was then. With --nothing, the machines serve no version from then on.
+    """
     if env is None:
         raise click.UsageError("name the environment of the machines: --env production")
+    if nothing and (version or image or digest):
+        raise click.UsageError("--nothing is said of machines alone: without a version, --image and --digest")
     environment = load_environment(env, config)
     found = Registry(registry or environment.registry)
-    deployed = found.resolve(version or f"{found.name_of(environment.model)}@{environment.alias}")
+    if nothing:
+        _recorded(found.record_nothing(env, hosts, reason, since), as_json)
+        return
+    deployed = found.resolve(version or f"{found.name_of(environment.model)}@{environment.alias}", since)
     if digest and digest.removeprefix("sha256:") != deployed.digest:
         raise RegistryError(f"the machines serve {digest}, and {deployed} is sha256:{deployed.digest}: deploy again")
-    entry: Entry = found.record_deploy(deployed, env, hosts, image, reason)
+    _recorded(found.record_deploy(deployed, env, hosts, image, reason, since), as_json)
+
+
+def _recorded(entry: Entry, as_json: bool) -> None:
     if as_json:
         print_json(asdict(entry))
         return
-    console().print(f"{', '.join(hosts)} in {env}: {entry}  (ledger entry {entry.number})", style="bold")
+    told = f" since {local(entry.since)}" if entry.deployment.get("since") else ""
+    hosts = ", ".join(entry.deployment["hosts"])
+    console().print(f"{hosts} in {entry.environment}: {entry}{told}  (ledger entry {entry.number})", style="bold")

@@ -28,8 +28,8 @@ def gc(
 ) -> None:
     """Remove the files of versions that are not needed, and of uploads that never became versions.
 
-    Kept are versions that any alias has pointed at within the window, that machines serve, and the newest of each
-    name. The ledger keeps every entry, and the records of runs stay.
+    Kept are versions that any alias has pointed at, or a machine has served, within the window; that machines serve,
+    and served before that; and the newest of each name. The ledger keeps every entry, and the records of runs stay.
     """
     found, window = find_registry(registry, config, env), timedelta(days=keep_days)
     garbage = find_garbage(found, window)

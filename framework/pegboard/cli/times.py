@@ -40,7 +40,7 @@ class Since(click.ParamType[datetime]):
         try:
             if span := re.fullmatch(r"([0-9]{1,6})([hdw])", text):
                 return datetime.now(UTC) - timedelta(hours=int(span[1]) * _HOURS[span[2]])
-            return datetime.fromisoformat(text).astimezone()
+            return datetime.fromisoformat(text).astimezone(UTC).astimezone()
         except (ValueError, OverflowError):
             self.fail(f"{text!r} is neither a span (12h, 7d, 2w) nor a time (2026-11-01, 2026-11-01T14:05)")
 
@@ -52,9 +52,10 @@ def _end_of_day(text: str) -> datetime | None:
         return None
 
 
-def local(at: str) -> str:
+def local(at: str | datetime) -> str:
     """Write a ledger's time in this machine's zone, to the second."""
-    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    when = at if isinstance(at, datetime) else datetime.fromisoformat(at)
+    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def both(when: datetime) -> str:
