@@ -109,7 +109,7 @@ def test_trouble_that_passes_is_not_even_noticed(scripted: Any, bucket: str) -> 
     ("status", "code", "remedy"),
     [
         (400, "ExpiredToken", "sign in again"),
-        (400, "IllegalLocationConstraintException", "set AWS_DEFAULT_REGION to the region of the bucket"),
+        (400, "IllegalLocationConstraintException", "set AWS_REGION to the region of the bucket"),
         (403, "RequestTimeTooSkewed", "set the clock of this machine"),
         (403, "SignatureDoesNotMatch", "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         (501, "NotImplemented", "see what S3 says"),
@@ -215,3 +215,12 @@ def test_a_store_that_accepts_and_never_answers_is_away_after_the_time_for_it(
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         with pytest.raises(StoreAway, match=f"^{bucket} cannot be reached: Read timeout"):
             S3Store(bucket).read("k")
+
+
+def test_the_region_is_what_any_of_awss_tools_would_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    assert aws.connect("s3://models").meta.region_name == "eu-west-3"
+
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    assert aws.connect("s3://models").meta.region_name == "eu-central-1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,7 @@ CONNECTIONS = 16
 CREDENTIALS = "give AWS credentials: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or a role"
 EXPIRED = "sign in again, and give the new credentials"
 WRONG_KEY = "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-REGION = "set AWS_DEFAULT_REGION to the region of the bucket"
+REGION = "set AWS_REGION to the region of the bucket"
 RIGHTS = (
     "grant s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on its keys, and s3:DeleteObject for clearing up"
 )
@@ -62,9 +63,11 @@ def connect(location: str) -> Any:
     )
     with answers(location):
         try:
-            return boto3.session.Session().client("s3", config=config)
+            session = boto3.session.Session()
+            # What Terraform and AWS's other tools read; boto3 alone knows it by its older name only.
+            return session.client("s3", region_name=session.region_name or os.environ.get("AWS_REGION"), config=config)
         except ValueError as error:  # of an endpoint that is no URL; or of a region that is none
-            raise RegistryError(f"{location}: {error}: correct AWS_ENDPOINT_URL or AWS_DEFAULT_REGION") from error
+            raise RegistryError(f"{location}: {error}: correct AWS_ENDPOINT_URL or AWS_REGION") from error
 
 
 @contextmanager
