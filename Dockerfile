@@ -5,7 +5,15 @@
 # image/build.sh takes it into the registry before the image is made. docs/deploy.md tells more.
 ARG PYTHON_IMAGE=python:3.11-slim
 
-FROM ${PYTHON_IMAGE} AS installed
+FROM ${PYTHON_IMAGE} AS base
+# Packages of the system that models' libraries want, to train and to serve: LightGBM and XGBoost need libgomp1.
+ARG PACKAGES=""
+# hadolint ignore=DL3008,SC2086
+RUN if [ -n "${PACKAGES}" ]; then \
+        apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; \
+    fi
+
+FROM base AS installed
 ENV GX_ANALYTICS_ENABLED=false PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /experiment
 COPY setup.cfg pyproject.toml README.md LICENSE constraints.txt ./
@@ -60,15 +68,9 @@ FROM scratch AS trained
 COPY --from=train /trained /
 COPY --from=environment /sbom.json /
 
-FROM ${PYTHON_IMAGE} AS serve
-# Packages of the system that a model's libraries want: LightGBM and XGBoost need libgomp1.
-ARG PACKAGES=""
+FROM base AS serve
 # The official image leaves Python's own library uncompiled, and nothing can be written when it runs.
-# hadolint ignore=DL3008,SC2086
-RUN if [ -n "${PACKAGES}" ]; then \
-        apt-get update -q && apt-get install -y -q --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; \
-    fi && \
-    python -m compileall -q -x 'site-packages|dist-packages|/tests?/' \
+RUN python -m compileall -q -x 'site-packages|dist-packages|/tests?/' \
         "$(python -c 'import os; print(os.path.dirname(os.__file__))')" && \
     useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pegboard && \
     find / -xdev -type f -perm /6000 -exec chmod a-s {} +

@@ -16,7 +16,7 @@ NAME ?= pegboard
 ENV ?= staging
 # What a person or a workflow names goes on in the environment as it was given, and recipes quote it from there: neither
 # make nor a shell reads it. Under its own name it is not exported, since make expands what it exports. ARGS alone is
-# read by the shell: words for ansible-playbook, from a person.
+# read by the shell: words for ansible-playbook or docker build, from a person.
 unexport IMAGE NAME VERSION REASON TO URL ENV OVER TAG
 handed-on = $(if $(value $1),$(eval export $2 = $$(value $1)))
 $(call handed-on,IMAGE,PEGBOARD_IMAGE)
@@ -110,8 +110,8 @@ chaos: $(VENV)/.ready-to-develop ## eight writers at once, killed now and then, 
 bench: ## measure serving next to its peers (Debian: wrk; about 12 minutes)
 	$(PYTHON) benchmarks/serving/run.py
 
-image: $(VENV)/.ready-to-deliver ## build the image, its bundle taken into the registry first: NAME=REPOSITORY
-	@PEGBOARD="$${PEGBOARD:-$(BIN)/pegboard}" image/build.sh "$$PEGBOARD_REPOSITORY"
+image: $(VENV)/.ready-to-deliver ## build the image, its bundle taken into the registry first: NAME=REPOSITORY [ARGS="--build-arg …"]
+	@PEGBOARD="$${PEGBOARD:-$(BIN)/pegboard}" image/build.sh "$$PEGBOARD_REPOSITORY" $(ARGS)
 
 login: ## log docker and skopeo in to a repository: NAME=REPOSITORY (ECR with aws, others as REGISTRY_USER with REGISTRY_TOKEN)
 	@image/login.sh "$$PEGBOARD_REPOSITORY"

@@ -14,7 +14,8 @@ if ! [[ $name =~ ^[a-z0-9][a-z0-9._-]*(:[0-9]+/[a-z0-9._-]+)?(/[a-z0-9._-]+)*$ ]
 fi
 read -ra docker <<<"${DOCKER:-docker}"
 read -ra pegboard <<<"${PEGBOARD:-pegboard}"
-export DOCKER_BUILDKIT=1
+# Where an attestation comes along by itself, a tag is an index, and what was pushed is not told again by its own digest.
+export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1
 
 commit=$(git rev-parse HEAD)
 [[ -z $(git status --porcelain) ]] && changed='' || changed=-changed

@@ -287,6 +287,18 @@ def test_what_does_not_pass_makes_no_image_and_no_version(
     assert run(DOCKER, "images", "-q", name).stdout == ""
 
 
+def test_packages_of_the_system_are_there_to_train_and_to_serve(engine: str) -> None:
+    """LightGBM wants libgomp in either stage; both begin where it is put in."""
+    for packages, status in (("", 1), ("libgomp1", 0)):
+        image = run(DOCKER, "build", "-q", "--target", "base", "--build-arg", f"PACKAGES={packages}", ".",
+                    environment=surroundings(DOCKER_BUILDKIT="1")).stdout.strip()  # fmt: skip
+        load = ("python", "-c", "import ctypes; ctypes.CDLL('libgomp.so.1')")
+        run(DOCKER, "run", "--rm", "--network", "none", image, *load, expected=status)
+
+    begins = re.findall(r"^FROM (\S+) AS (installed|serve)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert begins == [("base", "installed"), ("base", "serve")]
+
+
 def test_without_a_registry_to_take_the_bundle_there_is_no_image(built: Built, tmp_path: Path) -> None:
     source = source_of(tmp_path / "source", {})
     (tmp_path / "file").touch()

@@ -160,6 +160,18 @@ def test_promotion_goes_to_the_environment_and_keeps_what_was_given_in_order(des
     assert record["argv"] == ["models", "promote", "--to", "staging", "--", "house/7"]
 
 
+def test_an_image_is_built_with_what_docker_is_to_be_told_besides(desk: Desk) -> None:
+    (desk.work / "docker").write_text(f'#!/bin/sh\necho "$*" >>{desk.work}/built\nexit 7\n')
+    (desk.work / "docker").chmod(0o755)
+
+    done = desk.make(
+        "image", "NAME=a.example/b", "ARGS=--build-arg PACKAGES=libgomp1", DOCKER=str(desk.work / "docker")
+    )
+
+    assert done.returncode != 0
+    assert (desk.work / "built").read_text().strip().endswith("--build-arg PACKAGES=libgomp1 .")
+
+
 def test_an_expectation_is_only_had_where_it_is_asked_for(desk: Desk) -> None:
     """A job may set VERSION for all its steps: `status` shows, `smoke` judges."""
     for target, expected in (("status", None), ("smoke", "house/7")):
