@@ -10,10 +10,26 @@ locals {
   })
 }
 
-# Where Terraform ends and Ansible begins: the inventory. It is written again when its content changes.
+# Where Terraform ends and Ansible begins: the inventory. Of the two resources for it the first removes the file, and the
+# second writes it again when its content changes. One alone would have to be made anew before it is destroyed, and so
+# would all that it depends on: machines, roles and target groups, whose names AWS lets be there but once.
 resource "terraform_data" "hosts_cfg" {
   # On destroy a provisioner knows nothing but its own resource: what it removes has to be in it.
   input            = { path = var.hosts_cfg, content = local.hosts_cfg }
+  triggers_replace = [var.hosts_cfg]
+
+  # The file goes if it is the one that was written here: another environment may have written its own there.
+  provisioner "local-exec" {
+    when        = destroy
+    command     = "if printf '%s' \"$CONTENT\" | cmp -s - \"$FILE\"; then rm \"$FILE\"; fi"
+    interpreter = ["/bin/sh", "-euc"]
+    working_dir = path.module
+    quiet       = true
+    environment = { CONTENT = self.output.content, FILE = self.output.path }
+  }
+}
+
+resource "terraform_data" "hosts_cfg_written" {
   triggers_replace = [var.hosts_cfg, local.hosts_cfg]
 
   # Content and path come by the environment, where the shell does not read them. The new file takes the old one's
@@ -31,16 +47,5 @@ resource "terraform_data" "hosts_cfg" {
     environment = { CONTENT = local.hosts_cfg, FILE = var.hosts_cfg }
   }
 
-  # The file goes if it is the one that was written here: after a change the new one is in that place already, and
-  # another environment may have written its own there.
-  provisioner "local-exec" {
-    when        = destroy
-    command     = "if printf '%s' \"$CONTENT\" | cmp -s - \"$FILE\"; then rm \"$FILE\"; fi"
-    interpreter = ["/bin/sh", "-euc"]
-    working_dir = path.module
-    quiet       = true
-    environment = { CONTENT = self.output.content, FILE = self.output.path }
-  }
-
-  lifecycle { create_before_destroy = true }
+  depends_on = [terraform_data.hosts_cfg]
 }

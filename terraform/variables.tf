@@ -145,7 +145,7 @@ variable "image_parameter" {
 
   validation {
     condition     = var.image_parameter == null || can(regex("^/[A-Za-z0-9_./-]+$", var.image_parameter))
-    error_message = "image_parameter must be the path of an SSM parameter, such as /our/images/ubuntu."
+    error_message = "image_parameter must be the path of an SSM parameter, such as /pegboard/images/ubuntu."
   }
 }
 

@@ -40,13 +40,6 @@ module "bucket" {
   name = var.bucket
 }
 
-# Without its state Terraform knows nothing of the machines: `terraform destroy` is refused while this stands here.
-resource "terraform_data" "kept" {
-  input = module.bucket.name
-
-  lifecycle { prevent_destroy = true }
-}
-
 output "bucket" {
   description = "What `terraform init -backend-config=bucket=…` takes."
   value       = module.bucket.name

@@ -10,6 +10,9 @@ mock_provider "aws" {
   mock_data "aws_caller_identity" {
     defaults = { account_id = "123456789012" }
   }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
   mock_data "aws_ecr_repository" {
     defaults = {
       arn            = "arn:aws:ecr:eu-central-1:123456789012:repository/pegboard-staging"

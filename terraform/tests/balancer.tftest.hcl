@@ -61,3 +61,10 @@ run "strange_headers_are_dropped_and_production_is_protected" {
     error_message = "The balancer must drop strange headers, and refuse to be destroyed where it is protected."
   }
 }
+
+run "a_balancer_in_one_subnet_is_refused" {
+  command = plan
+  module { source = "./modules/balancer" }
+  variables { subnet_ids = ["subnet-0a", "subnet-0a"] }
+  expect_failures = [var.subnet_ids]
+}

@@ -58,3 +58,10 @@ run "what_is_deleted_can_be_had_back" {
     error_message = "What was deleted must stay for ninety days."
   }
 }
+
+run "a_bucket_with_dots_is_refused" {
+  command = plan
+  module { source = "./modules/bucket" }
+  variables { name = "models.example.org" }
+  expect_failures = [var.name]
+}

@@ -98,12 +98,12 @@ run "a_job_has_the_rights_of_its_kind" {
       training = toset(["ListTheRegistry", "ReadAndWriteTheRegistry"])
       staging = toset([
         "LogInToTheRepository", "LookAtTheBalancerAndTheHosts", "TakeHostsOutAndPutThemBack", "ListTheRegistry",
-        "ReadAndWriteTheRegistry", "ReadTheHostsKeys", "ReachTheHosts", "BySshAlone", "EndTheirOwnSessions",
+        "ReadAndWriteTheRegistry", "ReadTheHostsKeys", "ReachTheHosts", "BySshAlone", "UseAndEndTheirOwnSessions",
         "FindTheState", "ReadTheState", "ReadTheKey",
       ])
       production = toset([
         "LogInToTheRepository", "LookAtTheBalancerAndTheHosts", "TakeHostsOutAndPutThemBack", "ListTheRegistry",
-        "ReadAndWriteTheRegistry", "ReadTheHostsKeys", "ReachTheHosts", "BySshAlone", "EndTheirOwnSessions",
+        "ReadAndWriteTheRegistry", "ReadTheHostsKeys", "ReachTheHosts", "BySshAlone", "UseAndEndTheirOwnSessions",
         "FindTheState", "ReadTheState", "ReadTheKey",
       ])
     }

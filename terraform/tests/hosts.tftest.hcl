@@ -2,6 +2,12 @@ mock_provider "aws" {
   mock_data "aws_ssm_parameter" {
     defaults = { value = "ami-0123456789abcdef0" }
   }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
 }
 
 variables {
@@ -77,6 +83,47 @@ run "a_host_may_pull_read_and_nothing_more" {
     ] == ["LogIn", "BeReached"]
     error_message = "Only the registry's token and Session Manager have no resource of their own."
   }
+}
+
+run "a_hosts_role_has_its_boundary" {
+  command = plan
+  module { source = "./modules/hosts" }
+
+  assert {
+    condition     = aws_iam_role.this.permissions_boundary == "arn:aws:iam::123456789012:policy/pegboard-hosts"
+    error_message = "Without its boundary, who may write the role's policy may give it everything."
+  }
+}
+
+run "a_disk_has_a_name_where_default_tags_reach_it" {
+  command = plan
+  module { source = "./modules/hosts" }
+
+  assert {
+    condition     = [for host in aws_instance.host : host.root_block_device[0].tags.Name] == ["pegboard-test-1", "pegboard-test-2"]
+    error_message = "A disk must carry tags of its own, to which the provider puts the project's."
+  }
+}
+
+run "no_host_is_refused" {
+  command = plan
+  module { source = "./modules/hosts" }
+  variables { instance_count = 0 }
+  expect_failures = [var.instance_count]
+}
+
+run "a_disk_without_room_for_the_system_is_refused" {
+  command = plan
+  module { source = "./modules/hosts" }
+  variables { volume_size = 7 }
+  expect_failures = [var.volume_size]
+}
+
+run "hosts_without_a_subnet_are_refused" {
+  command = plan
+  module { source = "./modules/hosts" }
+  variables { subnet_ids = [] }
+  expect_failures = [var.subnet_ids]
 }
 
 run "an_intel_type_takes_an_intel_system" {

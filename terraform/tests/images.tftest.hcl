@@ -36,3 +36,10 @@ run "old_images_go_and_the_newest_stay" {
     error_message = "The newest images must stay, as many as were asked for."
   }
 }
+
+run "keeping_no_image_is_refused" {
+  command = plan
+  module { source = "./modules/images" }
+  variables { keep = 0 }
+  expect_failures = [var.keep]
+}

@@ -66,6 +66,19 @@ def checked(*command: str | Path, cwd: Path = ROOT, expected: int | None = 0) ->
     return run(*command, cwd=cwd, environment=settings, expected=expected)
 
 
+def apart(tool: str) -> Path:
+    """Return where a tool's commands are: in an environment of its own, which is made on first use."""
+    wanted = Path(__file__).parent / "requirements" / f"{tool}.txt"
+    home = ROOT / "build" / "deploy" / tool
+    mark = home / "installed"
+    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
+        shutil.rmtree(home, ignore_errors=True)
+        run(sys.executable, "-m", "venv", home)
+        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted)
+        shutil.copyfile(wanted, mark)
+    return home / "bin"
+
+
 def wait_for(what: str, holds: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something holds, and fail with ``what`` if it does not within ``seconds``."""
     deadline = time.monotonic() + seconds

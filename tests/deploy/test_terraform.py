@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.deploy.cloud import Terraform, copy, needed
-from tests.deploy.running import ROOT, run, surroundings
+from tests.deploy.running import ROOT, apart, run, surroundings
 
 MODULES = ("balancer", "bucket", "hosts", "images", "network")
 # What is applied: the machines, the bucket for states, GitHub's way in.
@@ -69,6 +67,16 @@ BAD = {
     "a host may read every bucket": Bad(
         "modules/hosts/role.tf", 'Resource = "${var.bucket_arn}/*"', 'Resource = "*"',
         "a_host_may_pull_read_and_nothing_more", "CKV_AWS_288",
+    ),
+    "a host's role has no boundary": Bad(
+        "modules/hosts/role.tf", ":policy/pegboard-hosts", ":policy/pegboard", "a_hosts_role_has_its_boundary",
+    ),
+    "a balancer may have one subnet": Bad(
+        "modules/balancer/variables.tf", "length(distinct(var.subnet_ids)) >= 2", "length(var.subnet_ids) >= 2",
+        "a_balancer_in_one_subnet_is_refused",
+    ),
+    "no image need be kept": Bad(
+        "modules/images/variables.tf", "var.keep >= 1 ", "var.keep >= 0 ", "keeping_no_image_is_refused",
     ),
     "tags can be moved": Bad(
         "modules/images/main.tf", '"IMMUTABLE"', '"MUTABLE"', "tags_are_immutable", "CKV_AWS_51",
@@ -138,16 +146,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
 
 @pytest.fixture(scope="session")
 def checkov() -> Path:
-    """The command, from an environment of its own that is made on first use."""
-    wanted = ROOT / "tests" / "deploy" / "requirements" / "checkov.txt"
-    home = ROOT / "build" / "deploy" / "checkov"
-    mark = home / "installed"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted.read_text(encoding="utf-8"):
-        shutil.rmtree(home, ignore_errors=True)
-        run(sys.executable, "-m", "venv", home)
-        run(home / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted)
-        shutil.copyfile(wanted, mark)
-    return home / "bin" / "checkov"
+    return apart("checkov") / "checkov"
 
 
 def edited(bad: Bad, directory: Path) -> str:

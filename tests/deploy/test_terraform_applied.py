@@ -5,15 +5,20 @@ The tests are one story, from the first apply to the last destroy, and run in th
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import os
 import re
+import shlex
+import shutil
 import socket
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +26,7 @@ import pytest
 from botocore.exceptions import ClientError
 from markdown_it import MarkdownIt
 from tests.deploy.cloud import Cloud, Terraform, cloud, copy, lacking, needed, simulated_aws
-from tests.deploy.policies import policy, refused
+from tests.deploy.policies import BOUNDARY, beyond, boundary, policy, refused
 from tests.deploy.running import ROOT, run, surroundings
 
 STATES = "our-states"
@@ -48,21 +53,50 @@ class Story:
     production: Terraform
     hosts_cfg: Path
     public_key: str
+    #: What AWS was asked by others than who applies.
+    others: Counter[str] = field(default_factory=Counter)
 
     def apply(self, **variables: object) -> None:
         """Apply staging as it stands, but for ``variables``."""
         self.cloud.apply("staging.tfvars", ssh_public_key=self.public_key, hosts_cfg=str(self.hosts_cfg), **variables)
 
+    def applied(self, *words: str) -> str:
+        """Apply what was applied last, in the way that ``words`` say; return Terraform's own sum of it."""
+        said = self.cloud.run("apply", "-no-color", "-auto-approve", *words, *self.cloud.settings).stdout
+        return next(line for line in said.splitlines() if line.startswith("Apply complete!"))
+
+    def machines(self) -> list[dict[str, Any]]:
+        """Return how EC2 describes the hosts, in the order of their names."""
+        ids = self.cloud.outputs()["instance_ids"]
+        reservations = self.cloud.client("ec2").describe_instances(InstanceIds=ids)["Reservations"]
+        described = {host["InstanceId"]: host for one in reservations for host in one["Instances"]}
+        return [described[instance] for instance in ids]
+
+    def disks(self) -> list[dict[str, Any]]:
+        """Return how EC2 describes the hosts' disks, in the same order."""
+        ids = [host["BlockDeviceMappings"][0]["Ebs"]["VolumeId"] for host in self.machines()]
+        described = {one["VolumeId"]: one for one in self.cloud.client("ec2").describe_volumes()["Volumes"]}
+        return [described[volume] for volume in ids]
+
+    @contextmanager
+    def somebody_else(self) -> Iterator[None]:
+        """Let what AWS is asked in this block not be what who applies has asked."""
+        before = len(self.cloud.asked())
+        yield
+        self.others.update(self.cloud.asked()[before:])
+
     def asked(self) -> list[str]:
-        """Return what AWS was asked by who applies; the certificate was there before."""
-        return [line for line in self.cloud.asked() if not line.startswith("acm:")]
+        """Return what AWS was asked by who applies."""
+        return [*(Counter(self.cloud.asked()) - self.others)]
 
     def certify(self, work: Path) -> None:
         """Put a certificate that AWS knows into production's values, as the README tells to."""
         key, own = work / "certificate.key", work / "certificate.pem"
         run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=models.example.org",
             "-keyout", key, "-out", own)  # fmt: skip
-        made = self.cloud.client("acm").import_certificate(Certificate=own.read_bytes(), PrivateKey=key.read_bytes())
+        given = {"Certificate": own.read_bytes(), "PrivateKey": key.read_bytes()}
+        with self.somebody_else():
+            made = self.cloud.client("acm").import_certificate(**given)
         variables = self.production.directory / "production.tfvars"
         text = re.sub(r"arn:aws:acm:[^\"]+", made["CertificateArn"], variables.read_text(encoding="utf-8"))
         variables.write_text(text, encoding="utf-8")
@@ -91,6 +125,9 @@ def told(work: Path) -> Iterator[Future[Story]]:
             work / "hosts.cfg",
             (work / "key.pub").read_text(encoding="utf-8"),
         )
+        # What whoever gives out the rights has made before; moto does not ask whether it is there.
+        with story.somebody_else():
+            ours.client("iam").create_policy(PolicyName="pegboard-hosts", PolicyDocument=json.dumps(boundary()))
         states = pool.submit(story.states.apply, bucket=STATES)
 
         def begin() -> Story:
@@ -173,7 +210,7 @@ def test_the_inventory_holds_the_hosts(story: Story) -> None:
 def test_ssh_is_let_in_from_the_named_network_and_the_app_from_the_balancer(story: Story) -> None:
     rules = story.cloud.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
     groups = {
-        group["GroupId"]: group["GroupName"]
+        group["GroupId"]: re.sub(r"-\d{26}$", "", group["GroupName"])
         for group in story.cloud.client("ec2").describe_security_groups()["SecurityGroups"]
     }
     inward = {
@@ -186,12 +223,22 @@ def test_ssh_is_let_in_from_the_named_network_and_the_app_from_the_balancer(stor
 
 
 def test_hosts_ask_for_a_token_and_are_in_the_hosts_group_alone(story: Story) -> None:
-    reservations = story.cloud.client("ec2").describe_instances()["Reservations"]
-    hosts = [host for reservation in reservations for host in reservation["Instances"]]
+    hosts = story.machines()
+    groups = {re.sub(r"-\d{26}$", "", group["GroupName"]) for host in hosts for group in host["SecurityGroups"]}
 
     assert [host["MetadataOptions"]["HttpTokens"] for host in hosts] == ["required", "required"]
     assert [host["MetadataOptions"]["HttpPutResponseHopLimit"] for host in hosts] == [2, 2]
-    assert {group["GroupName"] for host in hosts for group in host["SecurityGroups"]} == {"pegboard-staging-hosts"}
+    assert groups == {"pegboard-staging-hosts"}
+
+
+def test_disks_carry_the_projects_tags(story: Story) -> None:
+    tags = [{tag["Key"]: tag["Value"] for tag in disk["Tags"]} for disk in story.disks()]
+
+    assert tags == [
+        {"Name": f"pegboard-staging-{number}", "Project": "pegboard", "Environment": "staging",
+         "ManagedBy": "terraform"}
+        for number in (1, 2)
+    ]  # fmt: skip
 
 
 def test_a_hosts_role_may_pull_read_and_be_reached_and_nothing_more(story: Story) -> None:
@@ -212,12 +259,31 @@ def test_a_hosts_role_may_pull_read_and_be_reached_and_nothing_more(story: Story
     }
 
 
+def test_a_hosts_role_is_within_its_boundary(story: Story) -> None:
+    iam, role = story.cloud.client("iam"), "pegboard-staging-host"
+    inline = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    rights = iam.get_role_policy(RoleName=role, PolicyName=inline[0])["PolicyDocument"]
+
+    assert iam.get_role(RoleName=role)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"] == BOUNDARY
+    with story.somebody_else():
+        assert iam.get_policy(PolicyArn=BOUNDARY)["Policy"]["DefaultVersionId"] == "v1"
+    assert beyond(boundary(), rights) == set()
+
+
+def test_what_is_beyond_the_boundary_is_seen() -> None:
+    more = {"Statement": [{"Action": ["s3:GetObject", "s3:PutObject"], "Resource": "arn:aws:s3:::pegboard-models-a/*"},
+                          {"Action": "s3:GetObject", "Resource": "*"},
+                          {"Action": "iam:*", "Resource": "*"}]}  # fmt: skip
+
+    assert beyond(boundary(), more) == {"s3:PutObject arn:aws:s3:::pegboard-models-a/*", "s3:GetObject *", "iam:* *"}
+
+
 def test_the_bucket_for_states_takes_a_state_and_is_kept(story: Story, tmp_path: Path) -> None:
     assert story.states.plan() is False
     refusal = story.states.run(
         "plan", "-destroy", "-refresh=false", "-no-color", f"-var=bucket={STATES}", expected=(1,)
     )
-    assert "prevent_destroy" in refusal.stderr
+    assert re.search(r"module\.bucket\.aws_s3_bucket\.this has\s+lifecycle\.prevent_destroy set", plain(refusal.stderr))
 
     remote = Terraform(copy(tmp_path / "terraform"), story.cloud.environment)
     remote.init("-backend-config=staging.s3.tfbackend", f"-backend-config=bucket={STATES}",
@@ -227,6 +293,17 @@ def test_the_bucket_for_states_takes_a_state_and_is_kept(story: Story, tmp_path:
 
     assert [entry["Key"] for entry in kept] == ["pegboard/staging.tfstate"]
     assert any("pegboard/staging.tfstate.tflock" in line for line in story.cloud.asked())
+
+
+def blocks(title: str) -> list[str]:
+    """Return what a section of the README says to type."""
+    section = (ROOT / "terraform" / "README.md").read_text(encoding="utf-8").split(f"\n## {title}\n")[1]
+    return [one.content for one in MarkdownIt().parse(section.split("\n## ")[0]) if one.type == "code_block"]
+
+
+def plain(said: str) -> str:
+    """Take the frame away that Terraform draws around an error."""
+    return re.sub(r"[│╷╵]", "", said)
 
 
 def written_again(story: Story, environment: str, expected: int = 0) -> subprocess.CompletedProcess[str]:
@@ -379,6 +456,7 @@ def test_production_is_applied_and_uses_what_staging_has_tested(story: Story, tm
         "ListModels": f"arn:aws:s3:::{staging['bucket']}",
         "ReadModels": f"arn:aws:s3:::{staging['bucket']}/*",
     }
+    assert beyond(boundary(), policy) == set()
     assert f"\npegboard_repository={staging['repository']}\n" in inventory
     assert f"\npegboard_model_bucket={staging['bucket']}" in inventory
     assert "\npegboard_environment=production\n" in inventory
@@ -413,6 +491,56 @@ def test_the_role_that_deploys_may_all_that_the_inventory_asks(story: Story, git
     assert refused(github.rights("pegboard-github-production"), asked) <= {"sts:GetCallerIdentity"}
 
 
+def test_another_type_and_a_larger_disk_come_to_one_host_after_the_other(story: Story) -> None:
+    hosts = [host["InstanceId"] for host in story.machines()]
+    values = story.cloud.directory / "staging.tfvars"
+    text = values.read_text(encoding="utf-8").replace('"t3.small"', '"t3.medium"')
+    values.write_text(f"{text}volume_size    = 30\n", encoding="utf-8")
+    first = story.applied("-target=module.hosts.aws_instance.host[0]")
+    types = [host["InstanceType"] for host in story.machines()]
+    story.applied()
+
+    assert "0 added, 1 changed, 0 destroyed" in first
+    assert types == ["t3.medium", "t3.small"]
+    assert [host["InstanceType"] for host in story.machines()] == ["t3.medium", "t3.medium"]
+    assert [disk["Size"] for disk in story.disks()] == [30, 30]
+    assert [host["InstanceId"] for host in story.machines()] == hosts
+
+
+def test_another_template_and_another_key_are_for_hosts_that_are_made_later(story: Story) -> None:
+    ec2 = story.cloud.client("ec2")
+    hosts = [host["InstanceId"] for host in story.machines()]
+    key = ec2.describe_key_pairs(KeyNames=["pegboard-staging"])["KeyPairs"][0]["KeyFingerprint"]
+    template = story.cloud.directory / "modules" / "hosts" / "user-data.yaml.tftpl"
+    template.write_text(template.read_text(encoding="utf-8") + "timezone: Etc/UTC\n", encoding="utf-8")
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", story.hosts_cfg.with_name("another"))
+    story.cloud.settings += [f"-var=ssh_public_key={story.hosts_cfg.with_name('another.pub').read_text('utf-8')}"]
+    story.applied("-replace=module.hosts.aws_instance.host[0]")
+    first, second = (host["InstanceId"] for host in story.machines())
+    shown = ec2.describe_instance_attribute(InstanceId=first, Attribute="userData")["UserData"]["Value"]
+
+    assert ec2.describe_key_pairs(KeyNames=["pegboard-staging"])["KeyPairs"][0]["KeyFingerprint"] != key
+    assert (first != hosts[0], second != hosts[1]) == (True, False)
+    assert base64.b64decode(shown).endswith(b"\ntimezone: Etc/UTC\n")
+    # Whoever was stopped has another address.
+    assert story.hosts() == {
+        f"pegboard-staging-{number}": f"ansible_host={host['PublicIpAddress']} instance_id={host['InstanceId']}"
+        for number, host in enumerate(story.machines(), start=1)
+    }
+    assert story.cloud.plan() is False
+
+
+def test_what_has_a_name_of_its_own_can_be_replaced(story: Story) -> None:
+    named = ("balancer.aws_lb_target_group.this", "hosts.aws_key_pair.this",
+             "network.aws_security_group.balancer", "network.aws_security_group.hosts",
+             "hosts.aws_instance.host[0]", "hosts.aws_instance.host[1]")  # fmt: skip
+    story.applied(*(f"-replace=module.{one}" for one in named))
+    group = story.cloud.client("elbv2").describe_target_groups(Names=["pegboard-staging"])["TargetGroups"][0]
+
+    assert story.settings()["pegboard_target_group_arn"] == group["TargetGroupArn"]
+    assert story.cloud.plan() is False
+
+
 def test_the_inventory_follows_the_number_of_hosts(story: Story) -> None:
     before = story.hosts()
     story.apply(instance_count=3)
@@ -434,16 +562,92 @@ def test_destroy_leaves_an_inventory_that_somebody_else_has_written(story: Story
     assert story.hosts_cfg.read_bytes() == ours
 
 
-def test_destroy_removes_the_machines_and_the_inventory(story: Story) -> None:
+def changing(story: Story, before: int) -> list[str]:
+    """Return what AWS was asked to change since the log had ``before`` lines."""
+    reads = r"\w+:(Describe|Get|List)|s3:(GET|HEAD) "
+    return [line for line in story.cloud.asked()[before:] if not re.match(reads, line)]
+
+
+def kept(story: Story) -> dict[str, Any]:
+    """Return what AWS says of staging's repository and bucket: how they are closed, and what they hold."""
+    s3, ecr, bucket = story.cloud.client("s3"), story.cloud.client("ecr"), "pegboard-models-staging-123456789012"
+    return {
+        "versioning": s3.get_bucket_versioning(Bucket=bucket)["Status"],
+        "policy": json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
+        "access": s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
+        "encryption": s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"],
+        "lifecycle": s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"],
+        "models": [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]],
+        "repository": ecr.describe_repositories(repositoryNames=["pegboard-staging"])["repositories"],
+        "images": ecr.get_lifecycle_policy(repositoryName="pegboard-staging")["lifecyclePolicyText"],
+    }
+
+
+def test_a_destroy_that_would_take_models_and_images_is_refused_before_anything_is_touched(story: Story) -> None:
+    bucket = story.cloud.outputs()["bucket"]
+    with story.somebody_else():
+        story.cloud.client("s3").put_object(Bucket=bucket, Key="registry/house-prices/1/model.joblib", Body=b"a model")
+    before, held = len(story.cloud.asked()), kept(story)
+    said = story.cloud.run("destroy", "-no-color", "-auto-approve", *story.cloud.settings, expected=(1,)).stderr
+
+    assert changing(story, before) == []
+    assert set(re.findall(r"Resource\s+(\S+)\s+has\s+lifecycle.prevent_destroy", plain(said))) == {
+        "module.bucket[0].aws_s3_bucket.this", "module.images[0].aws_ecr_repository.this",
+    }  # fmt: skip
+    assert kept(story) == held
+    assert story.hosts_cfg.exists()
+
+
+def test_an_environment_that_has_its_own_artifacts_does_not_lose_them_to_anothers(story: Story) -> None:
+    ecr, s3 = story.cloud.client("ecr"), story.cloud.client("s3")
+    theirs = "pegboard-models-production-123456789012"
+    with story.somebody_else():
+        ecr.create_repository(repositoryName="pegboard-production")
+        s3.create_bucket(Bucket=theirs, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    before = len(story.cloud.asked())
+    said = story.cloud.run("apply", "-no-color", "-auto-approve", *story.cloud.settings,
+                           "-var=artifacts_from=production", expected=(1,)).stderr  # fmt: skip
+
+    assert changing(story, before) == []
+    assert "module.bucket[0].aws_s3_bucket.this" in said
+    assert "module.images[0].aws_ecr_repository.this" in said
+    with story.somebody_else():
+        ecr.delete_repository(repositoryName="pegboard-production")
+        s3.delete_bucket(Bucket=theirs)
+
+
+def test_destroy_removes_the_machines_and_the_inventory_and_keeps_models_and_images(story: Story) -> None:
+    held = kept(story)
+    forget, destroy = blocks("Taking it down")[0].splitlines()
+    assert destroy == "terraform destroy -var-file=staging.tfvars"
+    story.cloud.run(*shlex.split(forget)[1:])
     story.cloud.destroy()
     said = written_again(story, "staging", expected=1)
 
     assert not story.hosts_cfg.exists()
     assert "run terraform init and terraform apply for staging first" in said.stderr
     assert not list(story.hosts_cfg.parent.glob("hosts.cfg*"))
+    assert kept(story) == held
+    running = {"tag:Environment": "staging", "instance-state-name": "running"}
+    filters = [{"Name": name, "Values": [value]} for name, value in running.items()]
+    assert story.cloud.client("ec2").describe_instances(Filters=filters)["Reservations"] == []
+    # Production goes on with what staging has tested.
+    assert "\nNo changes." in read(scripted(story, "plan.sh", "production")[0])[0]
+
+
+def test_what_was_kept_is_taken_in_again(story: Story) -> None:
+    held = kept(story)
+    (story.cloud.directory / "again.tf").write_text(blocks("Taking it down")[1], encoding="utf-8")
+    said = story.applied("-target=module.bucket", "-target=module.images")
+
+    assert "2 imported" in said
+    assert "0 destroyed" in said
+    assert kept(story) == held
 
 
 def test_production_without_staging_fails_at_the_plan(story: Story) -> None:
+    with story.somebody_else():
+        story.cloud.client("ecr").delete_repository(repositoryName="pegboard-staging", force=True)
     _, said = scripted(story, "plan.sh", "production", expected=1)
 
     assert re.search(r"ECR Repository \(pegboard-staging\)", said)
@@ -497,8 +701,9 @@ def test_a_pull_request_may_neither_change_anything_nor_read_a_model(github: Git
 def test_the_policy_for_who_applies_allows_all_that_this_has_taken(story: Story) -> None:
     asked = story.asked()
 
-    assert refused(policy("apply"), asked) == set()
-    assert {"ec2:RunInstances", "ec2:TerminateInstances", "iam:DeleteRole"} <= set(asked)
+    assert refused(policy("apply"), asked, within=BOUNDARY) == set()
+    assert {"ec2:RunInstances", "ec2:TerminateInstances", "iam:DeleteRole", "ec2:ModifyVolume", "ec2:StopInstances",
+            "ec2:ModifyInstanceAttribute", "ec2:ImportKeyPair", "ec2:DeleteKeyPair"} <= set(asked)  # fmt: skip
 
 
 def test_the_policy_for_who_applies_allows_nothing_that_hands_out_more() -> None:
@@ -508,9 +713,47 @@ def test_the_policy_for_who_applies_allows_nothing_that_hands_out_more() -> None
     assert len(refused(policy("apply"), asked)) == len(asked)
 
 
-@pytest.mark.parametrize("name", ["apply", "deploy"])
+def test_who_applies_writes_roles_within_the_boundary_alone_and_cannot_move_it() -> None:
+    roles = ["iam:CreateRole", "iam:PutRolePolicy"]
+    moving = ["iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary", "iam:CreatePolicyVersion",
+              "iam:SetDefaultPolicyVersion", "iam:DeletePolicy", "iam:AttachRolePolicy"]  # fmt: skip
+
+    assert refused(policy("apply"), roles, within=BOUNDARY) == set()
+    for elsewhere in (None, "arn:aws:iam::123456789012:policy/another"):
+        assert refused(policy("apply"), roles, within=elsewhere) == set(roles)
+    assert refused(policy("apply"), moving, within=BOUNDARY) == set(moving)
+
+
+def test_what_moto_does_not_ask_for_is_allowed(github: GitHub) -> None:
+    # AWS looks for the groups itself, in CreateLoadBalancer.
+    assert refused(policy("apply"), ["ec2:GetSecurityGroupsForVpc"]) == set()
+    # The plugin opens a session's channel with the rights of who has started it.
+    for rights in (policy("deploy"), github.rights("pegboard-github-production")):
+        assert refused(rights, ["ssmmessages:OpenDataChannel"]) == set()
+
+
+def test_an_image_of_ones_own_may_be_found_where_the_readme_says() -> None:
+    found = next(one["Resource"] for one in policy("apply")["Statement"] if one["Sid"] == "FindTheImage")
+
+    assert "arn:aws:ssm:eu-central-1:123456789012:parameter/pegboard/images/*" in found
+
+
+def test_the_rights_are_made_as_the_readme_says(github: GitHub) -> None:
+    if not shutil.which("aws"):
+        pytest.fail("aws is not on PATH") if "CI" in os.environ else pytest.skip("aws is not on PATH")
+    commands = next(block for block in blocks("The first ten minutes") if "create-policy" in block)
+    work = github.cloud.directory.parent
+    run("sh", "-euc", commands, cwd=work, environment=github.cloud.environment)
+    iam, filled_in = github.cloud.client("iam"), work / "build" / "iam"
+
+    assert iam.get_policy_version(PolicyArn=BOUNDARY, VersionId="v1")["PolicyVersion"]["Document"] == boundary()
+    for name in ("apply", "deploy"):
+        assert json.loads((filled_in / f"{name}-policy.json").read_text(encoding="utf-8")) == policy(name)
+
+
+@pytest.mark.parametrize("name", ["apply-policy", "deploy-policy", "hosts-boundary"])
 def test_a_policy_is_short_enough_for_iam(name: str) -> None:
-    text = (ROOT / "terraform" / "iam" / f"{name}-policy.json").read_text(encoding="utf-8")
+    text = (ROOT / "terraform" / "iam" / f"{name}.json").read_text(encoding="utf-8")
 
     assert len(re.sub(r"\s", "", text)) + 300 < 6144
     assert set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", text)) - {"AWS"} <= {"ACCOUNT", "REGION", "STATE_BUCKET"}
@@ -520,7 +763,7 @@ def test_what_is_missing_in_a_policy_is_seen(story: Story) -> None:
     less = policy("apply")
     less["Statement"] = [one for one in less["Statement"] if one["Sid"] != "FindTheImage"]
 
-    assert refused(less, story.asked()) == {"ssm:GetParameter"}
+    assert refused(less, story.asked(), within=BOUNDARY) == {"ssm:GetParameter"}
 
 
 def test_the_simulated_aws_ends_with_its_block(tmp_path: Path) -> None:

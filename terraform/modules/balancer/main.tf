@@ -73,6 +73,9 @@ resource "aws_lb_listener" "http" {
       }
     }
   }
+
+  # AWS keeps a target group for as long as a listener names it: where it is replaced, they are too.
+  lifecycle { replace_triggered_by = [aws_lb_target_group.this.id] }
 }
 
 resource "aws_lb_listener" "https" {
@@ -88,4 +91,6 @@ resource "aws_lb_listener" "https" {
     type             = "forward"
     target_group_arn = aws_lb_target_group.this.arn
   }
+
+  lifecycle { replace_triggered_by = [aws_lb_target_group.this.id] }
 }

@@ -6,6 +6,11 @@ variable "name" {
 variable "port" {
   description = "The port that the app listens on."
   type        = number
+
+  validation {
+    condition     = var.port >= 1 && var.port <= 65535 && floor(var.port) == var.port
+    error_message = "port must be a whole number from 1 to 65535."
+  }
 }
 
 variable "protected" {
@@ -27,6 +32,11 @@ variable "vpc_id" {
 variable "subnet_ids" {
   description = "The balancer's subnets, in two zones at least."
   type        = list(string)
+
+  validation {
+    condition     = length(distinct(var.subnet_ids)) >= 2
+    error_message = "subnet_ids must be two subnets at least, of two zones: AWS makes no balancer with fewer."
+  }
 }
 
 variable "security_group_id" {

@@ -4,7 +4,6 @@ terraform {
   }
 }
 
-# A destroy stops here while there is anything in it: models and states go by hand, or not at all.
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_18:The registry's ledger says who published and promoted what; a log of readers would need a bucket too
   #checkov:skip=CKV_AWS_144:A second region is for who must outlive the loss of one; S3 keeps three zones
@@ -12,6 +11,10 @@ resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV2_AWS_62:Nothing waits for events of this bucket
   bucket        = var.name
   force_destroy = false
+
+  # Models and states outlive machines: a destroy is refused when it is planned. One that only stopped at a bucket that
+  # is not empty would by then have taken its versions, its policy and its encryption away.
+  lifecycle { prevent_destroy = true }
 }
 
 resource "aws_s3_bucket_ownership_controls" "this" {

@@ -34,7 +34,6 @@ resource "aws_instance" "host" {
   key_name                    = aws_key_pair.this.key_name
   ebs_optimized               = true
   user_data                   = templatefile("${path.module}/user-data.yaml.tftpl", { hostname = "${var.name}-${count.index + 1}" })
-  user_data_replace_on_change = true
 
   metadata_options {
     http_endpoint = "enabled"
@@ -47,14 +46,17 @@ resource "aws_instance" "host" {
     volume_type = "gp3"
     volume_size = var.volume_size
     encrypted   = true
+    # Here, and not in volume_tags, because the provider's default tags are put to these: without the project's, the
+    # policies in iam/ let nobody change the disk.
+    tags = { Name = "${var.name}-${count.index + 1}" }
   }
 
-  tags        = { Name = "${var.name}-${count.index + 1}" }
-  volume_tags = { Name = "${var.name}-${count.index + 1}" }
+  tags = { Name = "${var.name}-${count.index + 1}" }
 
   lifecycle {
-    # Canonical publishes a new image every few weeks, which must not replace all hosts at the next apply. To take it:
+    # A machine takes both when it is first started. Canonical publishes a new image every few weeks, and neither that
+    # nor another user data must take all hosts away at the next apply. To take them:
     # terraform apply -replace='module.hosts.aws_instance.host[0]', one host after the other.
-    ignore_changes = [ami]
+    ignore_changes = [ami, user_data]
   }
 }

@@ -1,6 +1,13 @@
+data "aws_caller_identity" "current" {}
+
+data "aws_partition" "current" {}
+
 resource "aws_iam_role" "this" {
   name        = "${var.name}-host"
   description = "What a host may do: pull its images, read its models, be reached by Session Manager"
+
+  # iam/hosts-boundary.json: whatever the policy below says, or is made to say, a host may do no more than that.
+  permissions_boundary = "arn:${data.aws_partition.current.partition}:iam::${data.aws_caller_identity.current.account_id}:policy/pegboard-hosts"
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"

@@ -6,6 +6,11 @@ variable "name" {
 variable "instance_count" {
   description = "How many hosts there are."
   type        = number
+
+  validation {
+    condition     = var.instance_count >= 1 && floor(var.instance_count) == var.instance_count
+    error_message = "instance_count must be a whole number from 1."
+  }
 }
 
 variable "instance_type" {
@@ -22,6 +27,11 @@ variable "image_parameter" {
 variable "volume_size" {
   description = "The size of a host's disk in GiB."
   type        = number
+
+  validation {
+    condition     = var.volume_size >= 8 && floor(var.volume_size) == var.volume_size
+    error_message = "volume_size must be a whole number of GiB from 8, which is what Ubuntu's image takes."
+  }
 }
 
 variable "ssh_public_key" {
@@ -32,6 +42,11 @@ variable "ssh_public_key" {
 variable "subnet_ids" {
   description = "The subnets that hosts are spread over."
   type        = list(string)
+
+  validation {
+    condition     = length(var.subnet_ids) >= 1
+    error_message = "subnet_ids must be one subnet at least."
+  }
 }
 
 variable "security_group_id" {

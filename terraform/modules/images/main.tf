@@ -16,6 +16,9 @@ resource "aws_ecr_repository" "this" {
   encryption_configuration {
     encryption_type = "AES256"
   }
+
+  # Hosts, another environment's too, go back to images that are here: see modules/bucket.
+  lifecycle { prevent_destroy = true }
 }
 
 resource "aws_ecr_lifecycle_policy" "this" {

@@ -2,7 +2,8 @@
 
 resource "aws_security_group" "balancer" {
   #checkov:skip=CKV2_AWS_5:The root gives it to the balancer, which is another module
-  name        = "${var.name}-balancer"
+  # A prefix: a group that is in use can only go when another, of another name, has taken its place.
+  name_prefix = "${var.name}-balancer-"
   description = "The balancer: clients in, hosts out"
   vpc_id      = aws_vpc.this.id
   tags        = { Name = "${var.name}-balancer" }
@@ -12,7 +13,8 @@ resource "aws_security_group" "balancer" {
 
 resource "aws_security_group" "hosts" {
   #checkov:skip=CKV2_AWS_5:The root gives it to the hosts, which are another module
-  name        = "${var.name}-hosts"
+  # Who applies may give a host that runs no other group (iam/): to replace this one, replace the hosts along with it.
+  name_prefix = "${var.name}-hosts-"
   description = "The hosts: the balancer and named networks in, the web out"
   vpc_id      = aws_vpc.this.id
   tags        = { Name = "${var.name}-hosts" }
