@@ -17,7 +17,7 @@ ENV ?= staging
 # What a person or a workflow names goes on in the environment as it was given, and recipes quote it from there: neither
 # make nor a shell reads it. Under its own name it is not exported, since make expands what it exports. ARGS alone is
 # read by the shell: words for ansible-playbook or docker build, from a person.
-unexport IMAGE NAME VERSION REASON TO URL ENV OVER TAG
+unexport IMAGE NAME VERSION REASON TO URL ENV OVER TAG BREAK_LOCK
 handed-on = $(if $(value $1),$(eval export $2 = $$(value $1)))
 $(call handed-on,IMAGE,PEGBOARD_IMAGE)
 $(call handed-on,NAME,PEGBOARD_REPOSITORY)
@@ -28,6 +28,7 @@ $(call handed-on,URL,PEGBOARD_URL)
 $(call handed-on,ENV,PEGBOARD_ENVIRONMENT)
 $(call handed-on,OVER,PEGBOARD_OVER)
 $(call handed-on,TAG,PEGBOARD_TAG)
+$(call handed-on,BREAK_LOCK,PEGBOARD_BREAK_LOCK)
 
 BIN     := $(VENV)/bin
 PARTS   := -e ./app -e ./plugins/pegboard-sklearn -e ./plugins/pegboard-house-prices

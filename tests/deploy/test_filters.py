@@ -1,10 +1,14 @@
-"""The filters of the role: what differs between predictions, and hosts as a table."""
+"""The filters of the role: what differs between predictions, why tasks fail, what hosts keep, hosts as a table."""
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
+import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
+from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -83,3 +87,98 @@ def test_columns_begin_at_one_place(rows: list[dict[str, str]]) -> None:
     assert len(lines) == len(rows) + 1
     for line, row in zip(lines[1:], rows, strict=True):
         assert (line[:begin].rstrip(), line[begin:]) == (row.get("a", ""), row.get("b", ""))
+
+
+reason, entries, common = FILTERS["pegboard_reason"], FILTERS["pegboard_entries"], FILTERS["pegboard_common"]
+signature, holder = FILTERS["pegboard_signature"], FILTERS["pegboard_holder"]
+SINCE = "2026-11-17T14:05:00+00:00"
+
+
+@pytest.mark.parametrize(("result", "told"), [
+    ({}, "no message"),
+    ({"msg": "  no\n"}, "no"),
+    ({"msg": "non-zero return code", "stderr": "it says no\n", "rc": 1}, "non-zero return code: it says no"),
+    ({"msg": "MODULE FAILURE", "module_stderr": "no python"}, "MODULE FAILURE: no python"),
+    ({"msg": "twice", "stderr": "twice"}, "twice"),
+    ({"msg": None, "stderr": None}, "no message"),
+    ({"censored": "the output has been hidden"}, "its message is not shown, since it may hold what is secret"),
+    ({"msg": "One or more items failed", "results": [
+        {"item": "balancer-1", "failed": False, "msg": "fine"},
+        {"item": "balancer-2", "failed": True, "msg": "not UP"},
+        {"item": {"item": "balancer-3", "status": "UP"}, "unreachable": True, "msg": "no route"},
+        {"item": {"name": "x"}, "failed": True, "msg": "of a dict"},
+        {"ansible_loop_var": "own", "own": "a", "failed": True, "msg": "own name"},
+    ]}, "balancer-2: not UP; balancer-3: no route; of a dict; a: own name"),
+    ({"msg": "not a loop's", "results": []}, "not a loop's"),
+])  # fmt: skip
+def test_a_reason_is_what_a_person_can_act_on(result: dict[str, Any], told: str) -> None:
+    assert reason(result) == told
+
+
+def _kept(text: str) -> dict[str, str]:
+    return {"content": base64.b64encode(text.encode()).decode()}
+
+
+def test_what_a_host_keeps_is_read_or_said_to_be_damaged() -> None:
+    whole = [{"a": 1, "b": 2}]
+    assert entries(_kept(json.dumps(whole)), ["a"]) == {"entries": whole, "damage": ""}
+    assert entries({"failed": False, "msg": "File not found: /x"}, ["a"]) == {"entries": [], "damage": ""}
+    for read, told in (
+        (_kept("[{"), "Expecting property name"),
+        (_kept(""), "Expecting value"),
+        (_kept("{}"), "it is not a list of entries"),
+        (_kept("[1]"), "it is not a list of entries"),
+        (_kept('[{"b": 1}]'), "an entry lacks a"),
+        ({"content": base64.b64encode(b"\xff").decode()}, "can't decode"),
+        ({"msg": "file is not readable: /x"}, "file is not readable: /x"),
+    ):
+        found = entries(read, ["a"])
+        assert found["entries"] == []
+        assert told in found["damage"]
+
+
+@pytest.mark.parametrize(("histories", "version"), [
+    ([], ""), (["12", "1"], "1"), (["123", "312"], "3"), (["123", "12", "2"], "2"), (["12", "3"], ""), (["121"], "1"),
+])  # fmt: skip
+def test_the_newest_version_that_all_have_served_is_found(histories: list[str], version: str) -> None:
+    assert common([[{"version": one} for one in history] for history in histories]) == version
+
+
+def _ended() -> int:
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    return process.pid
+
+
+def test_who_holds_a_host_is_told_and_only_a_run_of_this_machine_is_known_to_be_gone() -> None:
+    who, process, since, place = signature(SINCE).split(" ")
+    assert (int(process), since) == (os.getpid(), SINCE)
+
+    def held(number: int, at: str = place) -> dict[str, Any]:
+        return dict(holder(f"{who} {number} {SINCE} {at}"))
+
+    assert held(os.getppid()) == {"who": f"{who} (process {os.getppid()})", "since": SINCE, "gone": False}
+    assert held(1)["gone"] is False
+    assert held(_ended())["gone"] is True
+    assert held(2**64)["gone"] is True
+    assert held(_ended(), "00000000")["gone"] is False
+    # A number that came back to this very run was another's.
+    assert held(os.getpid())["gone"] is True
+
+
+@pytest.mark.parametrize("text", ["somebody", "a b c d", "anna@laptop 12 now"])
+def test_a_holder_that_is_written_otherwise_is_shown_and_stays(text: str) -> None:
+    assert holder(text) == {"who": text, "since": "an unknown time", "gone": False}
+
+
+def test_nobody_is_gone() -> None:
+    assert holder("")["gone"] is True
+
+
+def test_a_task_s_process_signs_as_the_playbook_s() -> None:
+    context = get_context("fork")
+    signed = context.SimpleQueue()
+    worker = context.Process(target=lambda: signed.put(signature(SINCE)))
+    worker.start()
+    assert signed.get() == signature(SINCE)
+    worker.join()

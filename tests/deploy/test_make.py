@@ -91,6 +91,7 @@ TARGETS: Sequence[tuple[str, str, str | int | None]] = [
     *((target, "OVER", REFUSED) for target in PLAYS),
     ("deploy", "IMAGE", "PEGBOARD_IMAGE"), ("deploy", "VERSION", "PEGBOARD_VERSION"),
     ("deploy", "REASON", "PEGBOARD_REASON"), ("rollback", "REASON", "PEGBOARD_REASON"),
+    ("rollback", "BREAK_LOCK", "PEGBOARD_BREAK_LOCK"),
     ("rollback", "TO", "PEGBOARD_TO"), ("smoke", "VERSION", "PEGBOARD_EXPECT"), ("smoke", "URL", "PEGBOARD_URL"),
     ("promote", "VERSION", -1), ("promote", "REASON", -3),
 ]  # fmt: skip

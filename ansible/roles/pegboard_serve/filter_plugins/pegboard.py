@@ -1,9 +1,18 @@
-"""What the role needs said of predictions and of hosts, and Jinja says badly."""
+"""What the role needs said of predictions, of failures and of hosts, and Jinja says badly."""
 
 from __future__ import annotations
 
+import base64
+import getpass
+import hashlib
+import json
 import math
-from collections.abc import Sequence
+import multiprocessing
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -47,9 +56,118 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     )
 
 
+def reason(result: Mapping[str, Any]) -> str:
+    """Say why a task has failed, from its result: of a loop, why each of its items has.
+
+    A loop's own message tells only that items have failed, a command's only its exit status.
+    """
+    bad = [one for one in result.get("results", []) if one.get("failed") or one.get("unreachable")]
+    if bad:
+        return "; ".join(f"{_item(one)}{reason(one)}" for one in bad)
+    said = [str(result.get(key) or "").strip() for key in ("msg", "stderr")]
+    if "module_stderr" in result:
+        said.append(str(result["module_stderr"]).strip())
+    if not any(said):
+        said = ["its message is not shown, since it may hold what is secret" if "censored" in result else "no message"]
+    return ": ".join(dict.fromkeys(filter(None, said)))
+
+
+def _item(result: Mapping[str, Any]) -> str:
+    item = result.get(result.get("ansible_loop_var", "item"))
+    named = item.get("item") if isinstance(item, Mapping) else item
+    return f"{named}: " if isinstance(named, str) else ""
+
+
+def entries(read: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return the ``entries`` of a list that a host keeps as JSON, or its ``damage``: why it is none.
+
+    ``read`` is what slurp has brought; a file that is not there has no entries. Each entry must have all the ``keys``.
+    """
+    if str(read.get("msg", "")).lower().startswith("file not found"):
+        return {"entries": [], "damage": ""}
+    try:
+        if "content" not in read:
+            raise ValueError(reason(read))
+        found = json.loads(base64.b64decode(read["content"]))
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise ValueError("it is not a list of entries")
+        if missing := [key for one in found for key in keys if key not in one]:
+            raise ValueError(f"an entry lacks {missing[0]}")
+    except ValueError as error:
+        return {"entries": [], "damage": str(error)}
+    return {"entries": found, "damage": ""}
+
+
+def common(histories: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Return the newest version that is in all ``histories``, or nothing if none is."""
+    versions = [[one["version"] for one in history] for history in histories]
+    shared = [one for one in versions[0] if all(one in other for other in versions)] if versions else []
+    return str(shared[-1]) if shared else ""
+
+
+def signature(since: str) -> str:
+    """Sign a time with who runs the playbook: ``anna@laptop 4711 2026-11-17T14:05:00+00:00 5f1c09aa``.
+
+    The last word is the place that the process number belongs to: another machine of the same name has another.
+    """
+    return f"{_user()}@{socket.gethostname()} {_process()} {since} {_place()}"
+
+
+def holder(signed: str) -> dict[str, Any]:
+    """Say of a signature who it is of (``who``, ``since``), and whether that run is known to be ``gone``.
+
+    Only a run of this very machine can be known to be.
+    """
+    words = signed.rsplit(" ", 3)
+    if not signed or len(words) != 4 or not words[1].isdigit():
+        return {"who": signed or "nobody", "since": "an unknown time", "gone": not signed}
+    who, process, since, place = words
+    gone = place == _place() and (int(process) == _process() or not _alive(int(process)))
+    return {"who": f"{who} (process {process})", "since": since, "gone": gone}
+
+
+def _user() -> str:
+    with suppress(KeyError, OSError):
+        return getpass.getuser()
+    return str(os.getuid())
+
+
+def _process() -> int:
+    """Return the number of ansible-playbook's own process: tasks are templated in its children, too."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getpid()
+
+
+def _place() -> str:
+    """Return what tells this boot of this machine, and this container on it, from all others."""
+    told = socket.gethostname()
+    with suppress(OSError):
+        told += Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        told += str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 class FilterModule:
     """The filters, by the names that tasks call them by."""
 
     def filters(self) -> dict[str, Any]:
         """Return them by name, as Ansible asks for them."""
-        return {"pegboard_difference": difference, "pegboard_table": table}
+        return {
+            "pegboard_common": common,
+            "pegboard_difference": difference,
+            "pegboard_entries": entries,
+            "pegboard_holder": holder,
+            "pegboard_reason": reason,
+            "pegboard_signature": signature,
+            "pegboard_table": table,
+        }
