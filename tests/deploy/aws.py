@@ -1,14 +1,16 @@
 """A server that stands in for AWS: moto's, on loopback, a request at a time; it writes down what it was asked to do.
 
 ``python -m tests.deploy.aws REGION LOG`` prints its port. What only AWS itself can put into an account is put into
-moto's memory: the parameters by which Canonical publishes its images. Two things that moto takes and does not give back
-are given back, since Terraform would see drift; and it answers as if it had been asked over TLS. Every line of the log
-is an action and what it was for: ``ec2:RunInstances``, ``s3:GET /bucket?versioning``.
+moto's memory: the parameters by which Canonical publishes its images, and what machines show on their consoles. Two
+things that moto takes and does not give back are given back, since Terraform would see drift; it answers as if it had
+been asked over TLS; and a machine's metadata say that its role's credentials are good. Every line of the log is an
+action and what it was for: ``ec2:RunInstances``, ``s3:GET /bucket?versioning``.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 import threading
@@ -16,13 +18,16 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qs
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import Instance
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses import general
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.instance_metadata import urls as metadata
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.ssm.models import Parameter, ssm_backends
 from werkzeug.serving import make_server
@@ -108,8 +113,36 @@ def be_asked_over_tls() -> None:
     IAMPolicyStatement.is_action_permitted = judge_as_over_tls
 
 
+def show_consoles(directory: Path) -> None:
+    """Let a machine's console show what the file of its id holds, and nothing of interest where there is none."""
+    show = general.General.get_console_output
+
+    def show_its_own(own: general.General) -> Any:
+        written = directory / str(own._get_param("InstanceId"))
+        text = written.read_text() if written.exists() else "Linux version 6.8\n"
+        with patch.object(general, "SAMPLE_CONSOLE_OUTPUT", text):
+            return show(own)
+
+    general.General.get_console_output = show_its_own
+
+
+def say_that_credentials_are_good() -> None:
+    """Let the machines' metadata say so: some of AWS's clients take none that do not."""
+    path, answer = next(iter(metadata.url_paths.items()))
+
+    def answer_in_full(*asked: Any) -> Any:
+        status, headers, body = answer(*asked)
+        if '"AccessKeyId"' in body:
+            body = json.dumps({"Code": "Success", "Type": "AWS-HMAC", **json.loads(body)})
+        return status, headers, body
+
+    metadata.url_paths[path] = answer_in_full
+
+
 def main(region: str, log: str) -> None:
     """Serve until the process is ended."""
+    say_that_credentials_are_good()
+    show_consoles(Path(log).with_name("consoles"))
     give_back()
     be_asked_over_tls()
     publish_images(region)

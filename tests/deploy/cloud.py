@@ -122,10 +122,8 @@ class Cloud(Terraform):
         """
         copy(directory)
         (directory.parent / "ansible").mkdir()
-        _override(directory, self.url, backend="")
-        # The scripts know nothing of this AWS: Terraform itself reads this, and puts it first.
-        settings = f"-plugin-dir={_plugins()} -backend-config=use_path_style=true"
-        return Terraform(directory, {**self.environment, "STATE_BUCKET": bucket, "TF_CLI_ARGS_init": settings})
+        settings = uninitialised(directory, self.url)
+        return Terraform(directory, {**self.environment, **settings, "STATE_BUCKET": bucket})
 
     def client(self, service: str) -> Any:
         """Return boto3's client for a service."""
@@ -134,13 +132,6 @@ class Cloud(Terraform):
     def asked(self) -> list[str]:
         """Return what this AWS was asked to do so far, see :mod:`tests.deploy.aws`."""
         return self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
-
-    def empty_bucket(self) -> None:
-        """Remove every version of every object of the model bucket: Terraform destroys none that holds any."""
-        bucket, client = self.outputs()["bucket"], self.client("s3")
-        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
 
 
 @contextmanager
@@ -159,6 +150,15 @@ def cloud(directory: Path) -> Iterator[Cloud]:
         ours = Cloud(copied, url, directory / "aws.log")
         ours.init()
         yield ours
+
+
+def uninitialised(directory: Path, url: str) -> dict[str, str]:
+    """Point a configuration at a simulated AWS, and leave ``init`` to others; return what their environment must say.
+
+    They know nothing of this AWS: Terraform itself reads this, and puts it first.
+    """
+    _override(directory, url, backend="")
+    return {"TF_CLI_ARGS_init": f"-plugin-dir={_plugins()} -backend-config=use_path_style=true"}
 
 
 def copy(directory: Path) -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.running import PEGBOARD, run, surroundings
+from tests.deploy.running import PEGBOARD, run
 
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
@@ -30,14 +29,11 @@ class Play:
 class Operator:
     """Somebody with a checkout, an inventory and a key."""
 
-    def __init__(self, inventories: Sequence[Path], ssh_config: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, inventories: Sequence[Path], ssh: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Work with these inventories, later ones over earlier ones, and these options of ssh."""
         self._inventories = list(inventories)
-        work = ssh_config.parent
-        # The hosts' keys also where another configuration takes this one's place: over Session Manager.
-        known = ("-o", f"UserKnownHostsFile={work}/known_hosts", "-o", f"ControlPath={work}/ssh-%C")
-        self._ssh = ("-F", str(ssh_config), *known)
-        ssh = shlex.join([*self._ssh, "-o", "ControlMaster=auto", "-o", "ControlPersist=60s"])
-        self._environment = surroundings(**environment, ANSIBLE_SSH_ARGS=ssh, ANSIBLE_NOCOLOR="1")
+        self._ssh = list(ssh)
+        self._environment = dict(environment)
 
     def make(
         self, target: str, *settings: str, fails: bool = False, over: Path | None = None, **environment: str

@@ -24,11 +24,12 @@ class ImageRegistry:
 
     address: str
     authority: Path
+    user: str
     password: str
 
     def answers(self) -> bool:
         """Whether it lets its user in."""
-        token = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request = urllib.request.Request(f"https://{self.address}/v2/", headers={"Authorization": f"Basic {token}"})
         with suppress(OSError):
             return bool(urllib.request.urlopen(request, timeout=2, context=_trusting(self.authority)).status == 200)
@@ -39,15 +40,23 @@ def _trusting(authority: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority))
 
 
-@contextmanager
-def image_registry(directory: Path, address: str) -> Iterator[ImageRegistry]:
-    """Run Debian's docker-registry at an address of this machine until the block ends."""
-    directory.mkdir()
-    port, password = free_port(address), secrets.token_urlsafe(16)
+def certified(directory: Path, names: str) -> tuple[Path, Path]:
+    """Make a key and a certificate that is its own authority, for names as OpenSSL writes them (``DNS:…,IP:…``)."""
     key, certificate = directory / "key.pem", directory / "ca.crt"
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=pegboard-deploy",
-        "-addext", f"subjectAltName=IP:{address}", "-keyout", key, "-out", certificate)  # fmt: skip
-    (directory / "users").write_text(run("htpasswd", "-nbB", USER, password).stdout.strip() + "\n")
+        "-addext", f"subjectAltName={names}", "-keyout", key, "-out", certificate)  # fmt: skip
+    return key, certificate
+
+
+@contextmanager
+def image_registry(
+    directory: Path, address: str, user: str = USER, password: str | None = None
+) -> Iterator[ImageRegistry]:
+    """Run Debian's docker-registry at an address of this machine until the block ends, for one user."""
+    directory.mkdir()
+    port, password = free_port(address), password or secrets.token_urlsafe(16)
+    key, certificate = certified(directory, f"IP:{address}")
+    (directory / "users").write_text(run("htpasswd", "-nbB", user, password).stdout.strip() + "\n")
     settings = directory / "config.yml"
     settings.write_text(f"""\
 version: 0.1
@@ -57,7 +66,7 @@ http: {{addr: "{address}:{port}", tls: {{certificate: {certificate}, key: {key}}
 auth: {{htpasswd: {{realm: pegboard-deploy, path: {directory}/users}}}}
 """)
     with ended(directory / "log", "docker-registry", "serve", settings):
-        registry = ImageRegistry(f"{address}:{port}", certificate, password)
+        registry = ImageRegistry(f"{address}:{port}", certificate, user, password)
         wait_for("the image registry answers", registry.answers)
         yield registry
 

@@ -1,7 +1,8 @@
 """From ``terraform apply`` to a rolling deploy with a way back, on one machine, under load all the time.
 
-The tests are the phases of one story and run in this order; each says first what serves when it begins. ``v1`` and
-``v2`` are images of two trainings, built by the project's own Dockerfile.
+The tests are the phases of one story and run in this order. A reader follows docs/deploy.md line by line, from an
+account of AWS to two hosts that serve, and in the end back, and away; between them an operator goes through what the
+page does not show. ``v1`` and ``v2`` are images of two trainings, built by the project's own Dockerfile.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def chain(engine: str, tmp_path_factory: pytest.TempPathFactory, request: pytest
 
 @pytest.fixture(scope="module")
 def v1(chain: Chain) -> Image:
-    """The image that `make image` makes of the project as it is."""
-    return _image(chain, "v1", {})
+    """The image that the page's fifth step has made and pushed."""
+    tag = chain.reader.types('echo "$image"').strip()
+    return Image(chain.reader.said("5").splitlines()[-1], _version(tag))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def _deploy(chain: Chain, image: Image, *settings: str, fails: bool = False, lai
     )
 
 
-def _at(chain: Chain, when: datetime | None = None) -> dict[str, str]:
+def _at(chain: Chain, when: datetime | None = None) -> dict[str, str | None]:
     """Return what the ledger says that each host served at a time."""
     told = chain.operator.pegboard("models", "at", (when or datetime.now(UTC)).isoformat())
     return {row["host"]: row["version"] for row in told["machines"]}
@@ -106,7 +108,15 @@ def _refused(chain: Chain, image: Image, task: str, *reasons: str, settings: tup
 
 def test_terraform_has_made_the_machines_and_finds_no_drift(chain: Chain) -> None:
     assert chain.cloud.plan() is False, "a second plan would change something"
-    assert [name for name in HOSTS if name not in (chain.work / "hosts.cfg").read_text()] == []
+    assert [name for name in HOSTS if name not in chain.hosts_cfg.read_text()] == []
+
+
+def test_only_keys_that_consoles_have_shown_are_trusted(chain: Chain) -> None:
+    said = chain.reader.said("4")
+    fingerprints = [run("ssh-keygen", "-lf", chain.work / "consoles" / one).stdout.split()[1]
+                    for one in chain.cloud.outputs()["instance_ids"]]  # fmt: skip
+
+    assert [one for one in fingerprints if one not in said] == []
 
 
 def test_hosts_are_empty_before_the_first_deploy(chain: Chain) -> None:
@@ -120,12 +130,30 @@ def _status(chain: Chain) -> list[dict[str, Any]]:
 
 
 def test_the_first_deploy_installs_the_engine_and_serves_everywhere(chain: Chain, v1: Image) -> None:
-    _deploy(chain, v1, "REASON=the first one")
+    """As the page does it: engine, the image by the machine's own role, behind AWS's balancer, and a prediction."""
+    said = chain.reader.follow("6", {"sha256:…": v1.reference.split("@")[1], "house-prices/1": v1.version})
 
+    assert '"predictions":[' in said.splitlines()[-1]
     assert chain.serves() == _both(v1)
     wait_for("both hosts are in the balancer", lambda: set(chain.balancer.servers().values()) == {"UP"})
     assert chain.load.ask() == ("version", v1.version)
     assert _at(chain) == _both(v1)
+
+
+def test_the_page_shows_what_serves(chain: Chain, v1: Image) -> None:
+    now = datetime.now(UTC).isoformat()
+
+    said = chain.reader.follow("7", {"2026-11-17T14:05": now, "house-prices/1": v1.version})
+
+    assert [host for host in HOSTS if said.count(host) < 3] == []
+    assert "deregistered" not in said
+
+
+def test_hosts_have_pulled_with_their_role(chain: Chain, v1: Image) -> None:
+    """ECR's own helper has asked, with what the machine's metadata say."""
+    assert "ecr:GetAuthorizationToken" in chain.cloud.asked()
+    for host in HOSTS:
+        assert "docker-credential-ecr-login" in chain.inside(host, "dpkg", "-L", "amazon-ecr-credential-helper")
 
 
 def test_a_second_run_changes_nothing(chain: Chain, v1: Image) -> None:
@@ -266,6 +294,14 @@ def test_hosts_done_before_another_failed_keep_the_new_one_otherwise(chain: Chai
     assert _at(chain) == {ONE: v2.version, TWO: v1.version}
 
 
+def test_no_step_back_is_taken_from_different_places(chain: Chain, v1: Image, v2: Image) -> None:
+    """Each would go to what it served before: the good one too far."""
+    play = chain.operator.make("rollback", fails=True)
+
+    assert f"make rollback TO={v1.version}" in play.said
+    assert chain.serves() == {ONE: v2.version, TWO: v1.version}
+
+
 def test_hosts_that_roll_together_go_back_together(chain: Chain, v1: Image, v2: Image) -> None:
     chain.operator.make("rollback", f"ARGS=-e pegboard_rollback_to={v1.version}")
     assert chain.serves() == _both(v1)
@@ -330,7 +366,7 @@ def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) 
 
 
 def test_rollback_brings_all_hosts_back_while_the_registry_is_away(chain: Chain, v1: Image, v2: Image) -> None:
-    """From what the hosts themselves remember; what could not be written down is, with the next run."""
+    """From what the hosts themselves remember; what could not be written down is, with the next run, as of then."""
     with chain.load.during("rollback, registry away") as seen:
         play = chain.operator.make("rollback", fails=True, AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
@@ -340,9 +376,10 @@ def test_rollback_brings_all_hosts_back_while_the_registry_is_away(chain: Chain,
     assert set(seen.versions) == {v1.version, v2.version}
     assert chain.serves() == _both(v1)
     assert _at(chain) == _both(v2)
+    meanwhile = datetime.now(UTC)
 
     chain.operator.make("rollback", f"ARGS=-e pegboard_rollback_to={v1.version}")
-    assert _at(chain) == _both(v1)
+    assert _at(chain) == _at(chain, meanwhile) == _both(v1)
     assert "pegboard-job@look.timer" not in chain.inside(ONE, "systemctl", "list-timers", "--all")
 
 
@@ -365,6 +402,33 @@ def test_the_proxy_cuts_off_who_trickles_and_who_asks_too_often(chain: Chain, v1
     assert chain.serves() == _both(v1)
 
 
+def test_the_page_brings_the_hosts_back_at_night(chain: Chain, v1: Image, v2: Image) -> None:
+    before = chain.serves()
+    _deploy(chain, v2)
+
+    chain.reader.follow("back")
+
+    assert chain.serves() == before == _both(v1)
+    assert _at(chain) == _both(v1)
+
+
+def _locks(chain: Chain) -> list[str]:
+    return [chain.inside(host, "find", "/run", "-maxdepth", "1", "-name", "pegboard-roll") for host in HOSTS]
+
+
+def test_a_second_run_is_refused_while_one_has_the_hosts(chain: Chain, v1: Image) -> None:
+    assert _locks(chain) == ["", ""]
+    somebody = "anna@laptop 4711 2026-11-17T14:05:00+00:00 5f1c09aa"
+    chain.inside(TWO, "ln", "-s", somebody, "/run/pegboard-roll")
+
+    play = chain.operator.make("rollback", fails=True)
+
+    assert f"{TWO}: anna@laptop (process 4711) since 2026-11-17T14:05:00+00:00" in play.said
+    assert chain.serves() == _both(v1)
+    chain.operator.make("rollback", f"TO={v1.version}", "BREAK_LOCK=true")
+    assert _locks(chain) == ["", ""]
+
+
 def test_the_ledger_is_whole_and_knows_what_served_when(chain: Chain) -> None:
     chain.operator.pegboard("ledger", "verify")
     deployed = [row for row in chain.operator.pegboard("models", "history") if row["action"] == "deployed"]
@@ -382,7 +446,13 @@ def test_nothing_was_sent_to_addresses_of_the_simulated_cloud(chain: Chain) -> N
 
 
 def test_destroy_removes_the_machines_and_the_inventory(chain: Chain) -> None:
-    chain.cloud.empty_bucket()
-    chain.cloud.destroy()
+    running = [{"Name": "instance-state-name", "Values": ["running"]}]
+    machines = chain.cloud.client("ec2")
+    assert len(machines.describe_instances(Filters=running)["Reservations"]) == len(HOSTS)
 
-    assert not (chain.work / "hosts.cfg").exists()
+    chain.reader.follow("8")
+
+    assert machines.describe_instances(Filters=running)["Reservations"] == []
+    assert not chain.hosts_cfg.exists()
+    assert _at(chain) == dict.fromkeys(HOSTS), "the ledger outlives the machines, and says that they serve nothing"
+    assert not chain.reader.unread
