@@ -11,15 +11,14 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tests.deploy.running import checked, copied, run, surroundings
+from tests.deploy.services import answering
 
 DOCKER = Path(__file__).parent / "hosts" / "docker.py"
 MODULES = ("docker_container", "docker_container_info", "docker_host_info", "docker_image_info", "docker_image_pull",
@@ -107,29 +106,6 @@ class Host:
         return (200 if well else 503), {**told, "digest": str(number) * 64}
 
 
-@contextmanager
-def listening(host: Host) -> Iterator[None]:
-    """Let a host answer until the block ends."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = host.answers(self.path)
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer((host.address, host.port), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield
-        server.shutdown()
-
-
 @dataclass
 class Fleet:
     """Hosts, a registry's command, and the plays."""
@@ -146,7 +122,7 @@ class Fleet:
         """Add a host; the last number of its address is its place in the row."""
         host = Host(name, self.work / name, f"127.0.0.{len(self.hosts) + 2}", self.port)
         host.state.mkdir()
-        self.stack.enter_context(listening(host))
+        self.stack.enter_context(answering(host.answers, host.address, host.port))
         self.hosts[name] = host
         return host
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 import socket
 import ssl
 import subprocess
+import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.deploy.running import run, wait_for
 
 USER = "pegboard"
+#: What is answered to a path: a status, and what becomes JSON.
+Answers = Callable[[str], tuple[int, Any]]
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,29 @@ backend pegboard
     with ended(directory / "log", "haproxy", "-db", "-f", settings):
         wait_for("haproxy answers", front.socket.exists)
         yield front
+
+
+@contextmanager
+def answering(answers: Answers, address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
+    """Answer what is asked with GET, by its path, in JSON, until the block ends; return the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers(self.path)
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer((address, port), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
 
 
 @contextmanager

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.deploy.running import ROOT, checked, run, surroundings
-from tests.deploy.services import free_port
-
-Answers = Callable[[str], tuple[int, Any]]
+from tests.deploy.services import Answers, answering, free_port
 
 
 def serving(version: str, ready: int = 200) -> Answers:
@@ -36,29 +32,6 @@ def serving(version: str, ready: int = 200) -> Answers:
     return answer
 
 
-@contextmanager
-def server(answers: Answers) -> Iterator[int]:
-    """Answer on a port of loopback until the block ends."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers(self.path)
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield listening.server_port
-        listening.shutdown()
-
-
 @dataclass
 class Machines:
     """Hosts, their memories, and the play."""
@@ -68,7 +41,7 @@ class Machines:
 
     def host(self, name: str, answers: Answers | None, drained: bool = False) -> None:
         """Let a host have served house/7, and answer so; ``None`` is a server that is down."""
-        port = self.stack.enter_context(server(answers)) if answers else free_port("127.0.0.1")
+        port = self.stack.enter_context(answering(answers)) if answers else free_port("127.0.0.1")
         state = self.work / name
         state.mkdir()
         place = {"address": "127.0.0.1", "port": port, "proxy": False, "env": {}}
@@ -107,7 +80,7 @@ def test_what_is_expected_everywhere_is_a_success_and_the_balancer_may_need_a_mo
         asked.append(path)
         return serving("house/7")(path) if len(asked) == 3 else (503, {})
 
-    front = machines.stack.enter_context(server(late))
+    front = machines.stack.enter_context(answering(late))
     said = machines.status(0, PEGBOARD_EXPECT="house/7", PEGBOARD_URL=f"http://127.0.0.1:{front}/")
     assert "host    state  version  digest" in said
     assert asked == ["/model"] * 3
@@ -148,7 +121,7 @@ def test_without_an_expectation_nothing_is_judged(machines: Machines) -> None:
 ], ids=["older", "nobody"])  # fmt: skip
 def test_a_balancer_that_answers_otherwise_is_a_failure(machines: Machines, answers: Answers | None, told: str) -> None:
     machines.host("host-1", serving("house/7"))
-    port = machines.stack.enter_context(server(answers)) if answers else free_port("127.0.0.1")
+    port = machines.stack.enter_context(answering(answers)) if answers else free_port("127.0.0.1")
 
     said = machines.status(2, PEGBOARD_EXPECT="house/7", PEGBOARD_URL=f"http://127.0.0.1:{port}")
     assert f"Every host serves house/7, and http://127.0.0.1:{port} {told}" in said
