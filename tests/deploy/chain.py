@@ -159,6 +159,16 @@ def trusted(images: ImageRegistry) -> Iterator[None]:
         shutil.rmtree(place)
 
 
+@contextmanager
+def swept(repository: str) -> Iterator[None]:
+    """Leave no image of a repository behind on this machine: its name is that of somebody's account."""
+    try:
+        yield
+    finally:
+        if left := run(DOCKER, "images", "--quiet", "--no-trunc", repository).stdout.split():
+            run(DOCKER, "rmi", "--force", *dict.fromkeys(left))
+
+
 def checkout(work: Path, url: str) -> tuple[Path, dict[str, str]]:
     """Make what the page begins with: the project after ``make run``, and an account of AWS, which is at ``url``.
 
@@ -222,6 +232,7 @@ def in_place(
         balancer(work / "balancer", hosts) as front,
         doors(work / "doors", GATEWAY, url, (ECR, behind), (applied["balancer"], front.port)) as opened,
         trusted(opened.images),
+        swept(applied["repository"]),
     ):
         for host in hosts:
             like_ec2(host, opened)

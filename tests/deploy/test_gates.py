@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,22 @@ def literal(default: Any) -> Any:
 def test_every_variable_of_a_role_bears_its_name(role: Path) -> None:
     for name in [*read(role, "defaults/main.yml"), *(read(role, "vars/main.yml") if (role / "vars").exists() else [])]:
         assert name.removeprefix("_").startswith(f"{role.name}_")
+
+
+def noted(tasks: Any) -> Iterator[str]:
+    """Yield the names that tasks give to facts, and to what they have seen."""
+    for one in tasks if isinstance(tasks, list) else []:
+        yield from [*one.get("ansible.builtin.set_fact", ()), *([one["register"]] if "register" in one else [])]
+        for part in ("block", "rescue", "always"):
+            yield from noted(one.get(part))
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_no_fact_hides_a_variable_of_its_role(role: Path) -> None:
+    """A fact that is noted once stands before the variable of that name, to the end of the run."""
+    facts = {name for file in (role / "tasks").iterdir() for name in noted(yaml.safe_load(file.read_text()))}
+    assert facts
+    assert facts & {*read(role, "vars/main.yml"), *read(role, "defaults/main.yml")} == set()
 
 
 def test_every_entry_point_of_a_playbook_checks_all_variables() -> None:
