@@ -32,7 +32,7 @@ class Doing(DummyRegressor):
 
 def hang():
     if "FIFO" in os.environ:
-        pathlib.Path(os.environ["FIFO"]).write_text(str(os.getpid()))
+        pathlib.Path(os.environ["FIFO"]).write_text(f"{os.getpid()}\n")
     while True:
         pass
 
@@ -147,10 +147,10 @@ def is_gone(pid: int) -> bool:
 
 
 def told(fifo: Path) -> int:
-    """Return the number that a process writes there."""
+    """Return the number that a process writes there; where several do, that of the first."""
     end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     assert select.select([end], [], [], 120)[0], "nobody wrote"
-    return int(os.read(end, 100))
+    return int(os.read(end, 100).split()[0])
 
 
 PEGBOARD = str(Path(sys.executable).with_name("pegboard"))
