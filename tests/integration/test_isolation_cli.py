@@ -32,7 +32,7 @@ class Doing(DummyRegressor):
 
 def hang():
     if "FIFO" in os.environ:
-        pathlib.Path(os.environ["FIFO"]).write_text(f"{os.getpid()}\n")
+        pathlib.Path(os.environ["FIFO"]).write_text(f"{os.getpid()} ")
     while True:
         pass
 
