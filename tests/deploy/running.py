@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 #: The command of the environment that the tests run in.
 PEGBOARD = Path(sys.executable).with_name("pegboard")
 # What the framework's tests set for themselves, or a developer's shell holds, is not what an operator has.
-DROPPED = ("PEGBOARD_", "AWS_", "ANSIBLE_", "TF_", "DOCKER_", "GITHUB_", "GH_")
+DROPPED = ("PEGBOARD_", "AWS_", "ANSIBLE_", "TF_", "DOCKER_", "GITHUB_", "GH_", "MAKE", "MFLAGS")
 
 
 def surroundings(**more: str) -> dict[str, str]:
