@@ -202,7 +202,7 @@ def test_all_hosts_are_taken_or_none(rolled: Fleet) -> None:
     said = told(rolled.deploy(2, expected=2))
 
     assert "taken: anna@laptop (process 4711) since 2026-11-17T14:05:00+00:00" in said
-    assert "pegboard_break_lock=true takes" in said
+    assert "take the hosts over: BREAK_LOCK=true" in said
     assert (free.runs(), free.lock.is_symlink(), os.readlink(taken.lock)) == (1, False, ELSEWHERE)
 
 
