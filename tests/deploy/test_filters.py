@@ -137,11 +137,13 @@ def test_what_a_host_keeps_is_read_or_said_to_be_damaged() -> None:
         assert told in found["damage"]
 
 
+# Each entry is a version and the time since when it served.
 @pytest.mark.parametrize(("histories", "version"), [
-    ([], ""), (["12", "1"], "1"), (["123", "312"], "3"), (["123", "12", "2"], "2"), (["12", "3"], ""), (["121"], "1"),
+    ([], ""), (["10 21", "13 24"], "2"), (["10 21", "10"], "1"), (["10 21 12 25", "10 21 13"], "1"),
+    (["10 21 12", "10 21 13 25"], "1"), (["10 21 32", "33 14 25"], "1"), (["10 21", "33"], ""),
 ])  # fmt: skip
-def test_the_newest_version_that_all_have_served_is_found(histories: list[str], version: str) -> None:
-    assert common([[{"version": one} for one in history] for history in histories]) == version
+def test_hosts_go_where_the_roll_began_that_has_not_come_to_its_end(histories: list[str], version: str) -> None:
+    assert common([[{"version": one[0], "since": one[1]} for one in row.split()] for row in histories]) == version
 
 
 def _ended() -> int:

@@ -99,9 +99,16 @@ def entries(read: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def common(histories: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """Return the newest version that is in all ``histories``, or nothing if none is."""
+    """Return where hosts with these ``histories`` can all go; nothing if there is no such version.
+
+    Where they serve the same, it is that; else what the host that was rolled last served before, which is where the
+    roll began that has not come to its end.
+    """
     versions = [[one["version"] for one in history] for history in histories]
     shared = [one for one in versions[0] if all(one in other for other in versions)] if versions else []
+    if len({one[-1] for one in versions}) > 1:
+        before = max(histories, key=lambda history: str(history[-1]["since"]))[:-1]
+        shared = [one["version"] for one in before if one["version"] in shared]
     return str(shared[-1]) if shared else ""
 
 
