@@ -16,6 +16,7 @@ from pegboard import bundle as bundles
 from pegboard.bundle import Bundle
 from pegboard.registry import Registry, Version
 from pegboard_serve.app import create_app
+from pegboard_serve.service import service
 from pegboard_serve.settings import Settings
 
 Serve = Callable[..., Any]
@@ -154,3 +155,22 @@ def test_two_reloads_at_once_swap_once(serve: Serve, registry_of_two: Registry, 
     assert [(answer.status, answer.json()["served"]) for answer in answers] == [(202, FOREST)] * 2
     assert served.metric("pegboard_reload_total", outcome="swapped") == 1
     assert served.metric("pegboard_reload_total", outcome="unchanged") == 1
+
+
+def test_metrics_name_a_version_when_it_answers_and_its_reload_is_counted(
+    registry_of_two: Registry, location: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings(model="house-prices@live", registry=str(location), access_log=False))
+    slot, metrics = service(app).slot, service(app).metrics
+    seen: list[tuple[str, bool]] = []
+    say = metrics.serving
+
+    def serving(version: Version, compiled: bool) -> None:
+        say(version, compiled)
+        counted = 'pegboard_reload_total{outcome="swapped"} 1.0' in metrics.exposition().decode()
+        seen.append((str(slot.current.version), counted))
+
+    monkeypatch.setattr(metrics, "serving", serving)
+    registry_of_two.promote(FOREST, "live")
+    assert slot.reload()
+    assert seen == [(FOREST, True)]

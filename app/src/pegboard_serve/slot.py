@@ -40,7 +40,8 @@ class Slot:
         self._metrics = metrics
         self._reloading = threading.Lock()
         self.failure: Failure | None = None
-        self.current = self._fill(versions.resolve(reference))
+        self.current = self._loaded(versions.resolve(reference))
+        self._tell()
 
     def reload(self) -> bool:
         """Look behind the reference, and serve what is there now; return whether that is another version.
@@ -54,16 +55,18 @@ class Slot:
                 wanted = str(version)
                 changed = version.digest != self.current.version.digest
                 if changed:
-                    self.current = self._fill(version)
-                    _give_back()
+                    self.current = self._loaded(version)
             except Exception as error:
                 self._failed(wanted, error)
                 return False
             self.failure = None
             self._metrics.reloaded("swapped" if changed else "unchanged")
+            if changed:
+                self._tell()
+                _give_back()
             return changed
 
-    def _fill(self, version: Version) -> Loaded:
+    def _loaded(self, version: Version) -> Loaded:
         try:
             loaded = self._load(version)
         except ReplayError:
@@ -71,9 +74,13 @@ class Slot:
             raise
         if loaded.predictor.kernel_refused:
             self._metrics.replay_failed(version, "kernel")
-        self._metrics.serving(version, loaded.predictor.compiled)
-        logger.info("serving %s (%s)", version, loaded.predictor.note)
         return loaded
+
+    def _tell(self) -> None:
+        """Say what serves, once it does: who reads it finds the version answering, and its reload counted."""
+        this = self.current
+        self._metrics.serving(this.version, this.predictor.compiled)
+        logger.info("serving %s (%s)", this.version, this.predictor.note)
 
     def _failed(self, wanted: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
