@@ -161,7 +161,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _announced(log: Path, process: subprocess.Popen[bytes]) -> str:
-    for _ in range(600):
+    for _ in range(3000):
         if found := re.search(r"Running on (http://\S+)", log.read_text()):
             return found[1]
         with suppress(subprocess.TimeoutExpired):

@@ -28,8 +28,8 @@ from pegboard.stores.s3 import CHUNK_BYTES, S3Store
 PREFIX = "bundles/house/1"
 PIPELINE = bytes(range(256)) * 4096 * 6 + b"odd"
 FILES = {bundles.PIPELINE: PIPELINE, bundles.REPLAY: b"{}\n", "empty.txt": b""}
-#: More than the headers of a few answers, and far less than the pipeline.
-LITTLE = 20_000
+#: More than the headers of a few answers and what the gateway holds in its hand, and far less than the pipeline.
+LITTLE = 200_000
 
 #: Downloads the pipeline; with "stop", says so after two chunks, and goes no further.
 FETCHING = """

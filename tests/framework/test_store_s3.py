@@ -146,7 +146,7 @@ class Echo(BaseHTTPRequestHandler):
 
 def test_a_fork_does_not_share_the_connections_of_its_parent(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        threading.Thread(target=server.serve_forever).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         store = S3Store(bucket)
         store.read("before", fresh=True)

@@ -191,12 +191,12 @@ def test_settings_that_mean_nothing_are_refused_when_the_store_is_opened(
 @every_verb
 def test_a_store_that_is_down_is_away(bucket: str, verb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "ATTEMPTS", 1)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # and never listens, so that nobody else can
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{deaf.getsockname()[1]}")
 
-    with pytest.raises(StoreAway, match=f"^{bucket} cannot be reached: Could not connect to the endpoint"):
-        verb(S3Store(bucket))
+        with pytest.raises(StoreAway, match=f"^{bucket} cannot be reached: Could not connect to the endpoint"):
+            verb(S3Store(bucket))
 
 
 def test_a_name_that_does_not_resolve_is_away(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,7 @@ def test_ctrl_c_ends_all_searches_and_what_they_have_tried_is_kept(
 
     def interrupt(model: str, trial: Trial) -> None:
         told.append((model, trial))
-        if len(told) == 5:
+        if len(told) >= 5 and len({model for model, _ in told}) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

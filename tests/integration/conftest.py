@@ -28,7 +28,7 @@ def run_pegboard(
         env={**ours, **environ},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == status, done.stdout + done.stderr
@@ -75,7 +75,7 @@ class Environment:
             env=ours,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -33,11 +33,13 @@ from pegboard.registry import Registry
 from pegboard.signature import Feature, Signature
 from pegboard.stores.file import FileStore
 
-#: No two kills are further apart than so many undisturbed turns of the loop, nor than so many seconds.
+#: Most kills are no further apart than so many undisturbed turns of the loop, nor than so many seconds.
 TURNS, SECONDS = 2, 0.1
 #: What each writer moves after publishing, and how far apart kills are when it goes by time.
 ALIASES = ("staging", "production")
 BETWEEN = (0.2, 1.0)
+#: What all writers say together before a killing that goes by time ends: some twenty lines.
+ENOUGH_BYTES = 2_000
 
 MANIFEST = {
     "name": "house",
@@ -84,6 +86,11 @@ class Writers:
         self.seconds_for_a_turn = time.monotonic() - started
         self._pids = [self._start(slot) for slot in range(number)]
 
+    @property
+    def silent(self) -> bool:
+        """Whether hardly anything was said yet."""
+        return self._said is not None and os.fstat(self._said).st_size < ENOUGH_BYTES
+
     def kill(self, slot: int, restart: bool = True) -> bool | None:
         """Kill a writer; return whether it was publishing, ``None`` if it had stopped by itself."""
         os.kill(self._pids[slot], signal.SIGKILL)
@@ -128,16 +135,17 @@ def kill_at_random(writers: Writers, number: int, kills: int, chance: random.Ran
     longest = min(TURNS * writers.seconds_for_a_turn, SECONDS)
     outcomes: list[bool | None] = []
     while len(outcomes) < kills - number and None not in outcomes:
-        time.sleep(chance.uniform(0, longest))
+        # Every tenth writer lives long enough to write on a machine that has become ten times slower.
+        time.sleep(chance.uniform(0, longest if len(outcomes) % 10 else 10 * longest))
         outcomes.append(writers.kill(chance.randrange(number)))
     return outcomes + [writers.kill(slot, restart=False) for slot in range(number)]
 
 
 def kill_for(writers: Writers, number: int, seconds: float, chance: random.Random) -> list[bool | None]:
-    """Kill a writer now and then, until the time is over; stop early if one has stopped by itself."""
+    """Kill a writer now and then, until the time is over and something was done; stop early if one stops by itself."""
     over = time.monotonic() + seconds
     outcomes: list[bool | None] = []
-    while time.monotonic() < over and None not in outcomes:
+    while (time.monotonic() < over or writers.silent) and None not in outcomes:
         time.sleep(chance.uniform(*BETWEEN))
         outcomes.append(writers.kill(chance.randrange(number)))
     return outcomes + [writers.kill(slot, restart=False) for slot in range(number)]

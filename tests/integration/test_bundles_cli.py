@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -104,11 +103,8 @@ def test_what_is_exported_comes_into_another_registry_as_it_was(trained_both: Pa
 @contextmanager
 def container(directory: Path, reference: str, **environment: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Run ``pegboard serve`` with nothing but variables, as an image's entry point does; give address and variables."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")}
-    told = {"PEGBOARD_MODEL": reference, "PEGBOARD_SERVE_PORT": str(port), "PEGBOARD_LOAD_PLUGINS": "sklearn,serve"}
+    told = {"PEGBOARD_MODEL": reference, "PEGBOARD_SERVE_PORT": "0", "PEGBOARD_LOAD_PLUGINS": "sklearn,serve"}
     environ = {**ours, **told, **environment}
     command = [str(Path(sys.executable).with_name("pegboard")), "serve"]
     process = subprocess.Popen(command, cwd=directory, env=environ, stdout=subprocess.PIPE, text=True)
@@ -116,7 +112,7 @@ def container(directory: Path, reference: str, **environment: str) -> Iterator[t
         assert process.stdout is not None
         found = re.search(r"on (http://\S+)", process.stdout.readline())
         assert found
-        yield found[1], environ
+        yield found[1], {**environ, "PEGBOARD_SERVE_PORT": found[1].rpartition(":")[2]}
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -122,7 +122,8 @@ def test_a_build_of_an_image_goes_on_only_if_the_gate_of_the_environment_image_p
     config = (Path(__file__).parents[2] / "pegboard.toml").read_text(encoding="utf-8")
     table = "[environments.image.gate]\n"
     assert config.count(table) == 1
-    (tmp_path / "build.toml").write_text(config.replace(table, f"{table}{limit}\n"), encoding="utf-8")
+    config = config.replace(table, f"{table}{limit}\nmax_latency_ms = 60000.0\n")
+    (tmp_path / "build.toml").write_text(config, encoding="utf-8")
     done = operator("promote", "house-prices/1", "--to", "image", "--dry-run", "--config", "build.toml", status=status)
     rules = ["digests", "validation", "plugins", "size", "baseline", "serving"]
     assert [line.split()[1] for line in done.stdout.splitlines() if line.strip()[:1] in ("✓", "✗")] == rules

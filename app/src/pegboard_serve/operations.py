@@ -26,7 +26,8 @@ def ready() -> tuple[dict[str, Any], HTTPStatus]:
     """Say whether requests should be sent here. A failed reload is told, and the old version stays ready."""
     this, version = service(), g.model.version
     details = {"model": version.name, "version": version.number, "digest": version.digest}
-    failure = None if this.slot.failure is None else asdict(this.slot.failure)
+    failed = this.slot.failure  # read once: a reload may clear it meanwhile
+    failure = failed and asdict(failed)
     if this.draining:
         return {"status": "draining", **details, "failed_reload": failure}, HTTPStatus.SERVICE_UNAVAILABLE
     return {"status": "ready", **details, "failed_reload": failure}, HTTPStatus.OK

@@ -54,12 +54,12 @@ class Slot:
                 version = self._versions.resolve(self._reference)
                 wanted = str(version)
                 changed = version.digest != self.current.version.digest
-                if changed:
-                    self.current = self._loaded(version)
+                loaded = self._loaded(version) if changed else self.current
             except Exception as error:
                 self._failed(wanted, error)
                 return False
             self.failure = None
+            self.current = loaded
             self._metrics.reloaded("swapped" if changed else "unchanged")
             if changed:
                 self._tell()
@@ -84,9 +84,9 @@ class Slot:
 
     def _failed(self, wanted: str, error: Exception) -> None:
         reason = str(error) if isinstance(error, PegboardError) else f"{type(error).__name__}: {error}"
-        logger.error("%s keeps serving: %s cannot: %s", self.current.version, wanted, reason)
         self.failure = Failure(wanted, reason, datetime.now(UTC).isoformat(timespec="seconds"))
         self._metrics.reloaded("failed")
+        logger.error("%s keeps serving: %s cannot: %s", self.current.version, wanted, reason)
 
 
 def _give_back() -> None:
