@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 #: Seconds after which something hangs.
 PATIENCE = 120.0
+MIB = 2**20
 
 
 class Response(NamedTuple):
@@ -82,13 +83,21 @@ class Served:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PEGBOARD_")}
         with self.stderr.open("w") as stderr:
             self.process = subprocess.Popen(
-                command, cwd=cwd, env=kept | environment, stdout=subprocess.PIPE, stderr=stderr, text=True, bufsize=1
+                command,
+                cwd=cwd,
+                env=kept | environment,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                bufsize=1,
+                pipesize=MIB if read else -1,  # the log leaves out what a full pipe does not take
             )
         self.logged: list[str] = []
         self._wires: list[Wire] = []
         self._guard = threading.Timer(PATIENCE, self.process.kill)
         self._guard.start()
         self.line = self._stdout.readline()
+        self._guard.cancel()  # from here on each wait has an end of its own
         self._reader = threading.Thread(target=lambda: self.logged.extend(self._stdout))
         if read:
             self._reader.start()
@@ -140,7 +149,7 @@ class Served:
     def workers(self) -> list[int]:
         """Return the ids of the processes that serve beside this one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"spawn_main" in _command(pid)]
 
     def send(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -167,3 +176,10 @@ class Served:
         """Close all connections."""
         for wire in self._wires:
             wire.close()
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, and its parent has taken its status
+        return b""

@@ -16,10 +16,13 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
 PATIENCE = 60.0
+#: Seconds; less than a server that ends keeps a quiet connection.
+PROMPT = 0.4
 
 
 class Tally:
@@ -47,9 +50,11 @@ class Connection:
         self.socket = socket.create_connection((host, port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
+        self.sent = self.heard = time.monotonic()
 
     def ask(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and body; raises ``ConnectionError`` if they do not come whole."""
+        self.sent = time.monotonic()
         self.socket.sendall(request)
         first = self.file.readline()
         headers = dict[str, str]()
@@ -60,7 +65,12 @@ class Connection:
         body = self.file.read(length) if length >= 0 else b""
         if not line or len(body) != length:
             raise ConnectionError(f"the answer ends after {first!r} and {len(body)} of {length} bytes")
+        self.heard = time.monotonic()
         return int(first.split()[1]), headers, body
+
+    def is_prompt(self) -> bool:
+        """Whether the last request came right after what was heard before: a server that ends hangs up on others."""
+        return self.sent - self.heard < PROMPT
 
     def close(self) -> None:
         self.file.close()
@@ -83,7 +93,8 @@ def ask_on(number: int, arguments: argparse.Namespace, tally: Tally) -> None:
         try:
             status, headers, answer = connection.ask(request)
         except OSError as error:
-            tally.lost.append(repr(error))
+            if connection.is_prompt():
+                tally.lost.append(repr(error))
             connection.close()
             connection = None
             continue

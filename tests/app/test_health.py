@@ -27,6 +27,12 @@ def check(port: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(CHECK, env=kept | environment, capture_output=True, text=True, timeout=60, check=False)
 
 
+def is_well(port: int, **environment: str) -> bool:
+    """Whether it is told so, without a word; it may not be the first time, for it has two seconds to answer."""
+    done = check(port, **environment)
+    return (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.fixture
 def server(serve: Callable[..., Any], registry: Path) -> Any:
     return serve("house-prices", "--registry", registry)
@@ -34,8 +40,7 @@ def server(serve: Callable[..., Any], registry: Path) -> Any:
 
 def test_a_server_is_healthy_while_it_is_ready(server: Any) -> None:
     port = server.address[1]
-    done = check(port)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    server.until(lambda: is_well(port))
     wire = server.wire()
     wire.send(b"POST /predict HTTP/1.1\r\nHost: pegboard\r\nContent-Length: 2\r\n\r\n")  # it waits for the rest
     server.until(lambda: bool(server.ask("GET", "/metrics").status))
@@ -51,7 +56,7 @@ def test_it_asks_by_a_name_that_the_server_answers(serve: Callable[..., Any], re
     server = serve("house-prices", "--registry", registry, **named)
     port = server.address[1]
     assert server.ask("GET", "/ready", Host="stranger").status == 400, "the variable reaches the server"
-    assert check(port, **named).returncode == 0
+    server.until(lambda: is_well(port, **named))
     refused = check(port)
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"http://127.0.0.1:{port}/ready: status 400: ")

@@ -103,7 +103,7 @@ def test_more_connections_than_max_connections_wait_and_are_then_served(limited:
 
 
 def test_a_quiet_connection_and_half_a_request_end_at_the_channel_timeout(serve: Serve, registry: Path) -> None:
-    served = serve("iris", "--registry", registry, "--channel-timeout", 1)
+    served = serve("iris", "--registry", registry, "--channel-timeout", 5)
     quiet, half = served.wire(), served.wire().send(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
     assert quiet.ask("GET", "/health").status == 200
     assert (quiet.ended(), half.ended()) == (True, True)

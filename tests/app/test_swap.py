@@ -86,7 +86,7 @@ def test_every_answer_during_twenty_swaps_is_of_the_version_that_it_names(
         version: [body] for version, body in known.items()
     }
     assert json.loads(known[LINEAR])["predictions"] != json.loads(known[FOREST])["predictions"]
-    assert served.metric("pegboard_reload_total", outcome="swapped") == SWAPS
+    served.until(lambda: served.metric("pegboard_reload_total", outcome="swapped") == SWAPS)
     assert served.complaints == []
 
 

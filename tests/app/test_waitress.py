@@ -162,10 +162,18 @@ def test_when_one_of_two_addresses_is_taken_neither_is_kept(monkeypatch: pytest.
         port = taken.getsockname()[1]
         both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        made: list[socket.socket] = []
+
+        class Kept(socket.socket):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments)
+                made.append(self)
+
+        monkeypatch.setattr(socket, "socket", Kept)
         with pytest.raises(PegboardError, match=f"cannot listen on twofold:{port}: "):
             listen("twofold", port)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", port))
+        assert made
+        assert [sock.fileno() for sock in made] == [-1] * len(made)
 
 
 def test_the_variable_that_names_the_served_model_is_no_misspelt_setting(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def session_manager(chain: Chain) -> tuple[str, str]:
 def trusted(images: ImageRegistry) -> Iterator[None]:
     """Let this machine's engine trust the image registry until the block ends."""
     place = Path("/etc/docker/certs.d") / images.address
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)  # a run that was killed has left it
     shutil.copy2(images.authority, place / "ca.crt")
     try:
         yield

@@ -143,7 +143,7 @@ class Fleet:
 
     def play(self, playbook: str, *more: str, expected: int = 0) -> str:
         """Run a play, with further variables (``name=value``); return what it said."""
-        done = run(*self._command(playbook, more), environment=self._environment(), expected=expected, seconds=120)
+        done = run(*self._command(playbook, more), environment=self._environment(), expected=expected)
         return done.stdout + done.stderr
 
     def begin(self, playbook: str, *more: str) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +98,8 @@ class Balancer:
 def balancer(directory: Path, hosts: Mapping[str, str], port: int = 5000) -> Iterator[Balancer]:
     """Run haproxy before these hosts (address by name) until the block ends. It does not retry: clients see it all."""
     directory.mkdir()
-    front = Balancer(free_port("127.0.0.1"), directory / "admin.sock")
+    short = tempfile.TemporaryDirectory(prefix="haproxy-")  # a socket's path has 97 characters at most
+    front = Balancer(free_port("127.0.0.1"), Path(short.name) / "admin.sock")
     servers = "\n".join(f"    server {name} {address}:{port}" for name, address in hosts.items())
     settings = directory / "haproxy.cfg"
     settings.write_text(f"""\
@@ -109,6 +111,7 @@ defaults
     timeout connect 2s
     timeout client 30s
     timeout server 30s
+    timeout check 10s
 frontend clients
     bind 127.0.0.1:{front.port}
     default_backend pegboard
@@ -117,7 +120,7 @@ backend pegboard
     default-server check inter 500ms fall 2 rise 1
 {servers}
 """)
-    with ended(directory / "log", "haproxy", "-db", "-f", settings):
+    with short, ended(directory / "log", "haproxy", "-db", "-f", settings):
         wait_for("haproxy answers", front.socket.exists)
         yield front
 

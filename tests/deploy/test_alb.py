@@ -112,10 +112,12 @@ def test_a_host_is_taken_out_and_put_back(group: Group) -> None:
     assert group.mark.exists()
     assert group.go("drain")[0] == 0
 
-    assert group.go("undrain")[0] == 2
+    assert group.go("undrain")[0] == 1
     assert group.states() == {first: "healthy", second: "healthy"}
-    assert not group.mark.exists()
+    assert group.mark.exists()
     assert group.go("undrain")[0] == 0
+    group.go("unmark")
+    assert not group.mark.exists()
 
 
 @contextmanager

@@ -252,7 +252,7 @@ def test_prometheus_finds_what_compose_has_told_it_of(built: Built, tmp_path: Pa
 def _counted(port: int) -> dict[str, float]:
     try:
         _, answer = _asked(port, "GET", "/api/v1/query?query=pegboard_request_total")
-    except OSError:
+    except (OSError, ValueError, http.client.HTTPException):  # not ready yet: it says so in plain text
         return {}
     return {row["metric"]["route"]: float(row["value"][1]) for row in answer["data"]["result"]}
 

@@ -19,6 +19,11 @@ from tests.deploy.running import PEGBOARD, ROOT, checked, run, surroundings, wai
 from tests.deploy.services import Balancer, balancer, free_port
 from tests.deploy.test_filters import FILTERS
 
+# Ends the run that holds the lock.
+DIES = """\
+- name: Die
+  ansible.builtin.shell: kill -9 $(readlink {lock} | cut -d' ' -f2)
+"""
 # A run of somebody else's machine, of which nobody here can know whether it is still there.
 ELSEWHERE = "anna@laptop 4711 2026-11-17T14:05:00+00:00 00000000"
 
@@ -41,7 +46,7 @@ def behind_haproxy(rolled: Fleet, *machines: str, deaf: str = "") -> list[Balanc
     at = f"(item | default('{machines[0]}'))"
     rolled.settings |= {
         "pegboard_balancer": "haproxy", "pegboard_serve_haproxy_hosts": list(machines),
-        "pegboard_serve_haproxy_become": False, "pegboard_serve_balancer_retries": 6,
+        "pegboard_serve_haproxy_become": False, "pegboard_serve_balancer_retries": 6 if deaf else 60,
         "pegboard_serve_haproxy_socket": f"{{{{ hostvars[{at}.item | default({at})].front }}}}",
     }  # fmt: skip
     return fronts
@@ -61,7 +66,8 @@ def test_a_host_that_runs_and_is_not_ready_can_be_deployed_to(rolled: Fleet) -> 
 
     rolled.deploy(2)
 
-    assert (host.runs(), front.servers()) == (2, {"a": "UP"})
+    assert host.runs() == 2
+    wait_for("haproxy finds it well", lambda: front.servers() == {"a": "UP"})
 
 
 def test_a_host_that_is_half_in_again_is_drained_before_it_is_put_back(rolled: Fleet) -> None:
@@ -173,18 +179,35 @@ def test_a_step_back_is_refused_while_a_host_is_out_of_the_balancer(rolled: Flee
     assert host.runs() == 2
 
 
+def test_a_run_that_dies_before_a_host_remembers_leaves_it_marked(rolled: Fleet) -> None:
+    """Its memory ends at what it served before: a step back from there would go one version too far."""
+    host = rolled.host("a")
+    host.has_served(1, 2)
+    behind_haproxy(rolled, "balancer-1")
+    remember = rolled.work / "ansible/roles/pegboard_serve/tasks/remember.yml"
+    tasks = remember.read_text()
+    remember.write_text(DIES.format(lock=host.lock))
+
+    rolled.begin("deploy.yml", *named(3)).wait(600)
+    remember.write_text(tasks)
+    said = rolled.play("rollback.yml", "pegboard_break_lock=true", expected=2)
+
+    assert (host.runs(), host.remembers()) == (3, [1, 2])
+    assert "a: house/2 (sha256:222222222222), before it house/1, drained" in said
+
+
 def test_two_runs_do_not_roll_the_same_hosts(rolled: Fleet) -> None:
     host = rolled.host("a")
     host.has_served(1)
     waits = rolled.say("wait")
     first = rolled.begin("deploy.yml", *named(2))
-    wait_for("the first run is at its ledger entry", (rolled.work / "waits").exists)
+    wait_for("the first run is at its ledger entry", (rolled.work / "waits").exists, 600)
 
     said = told(rolled.play("rollback.yml", "pegboard_rollback_to=house/1", expected=2))
     status = told(rolled.play("status.yml"))
     waits.unlink()
 
-    assert first.wait(120) == 0, first.stdout and first.stdout.read()
+    assert first.wait(600) == 0, first.stdout and first.stdout.read()
     holder = f"@{socket.gethostname()} (process {first.pid}) since {datetime.now(UTC):%Y-}"
     assert re.search(rf"Another run rolls these hosts: a: \w+{re.escape(holder)}", said)
     assert "Nothing was rolled" in said

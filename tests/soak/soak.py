@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,6 +38,7 @@ from pegboard.registry import Registry
 from pegboard.training import pipeline
 
 NAME, ALIAS = "house-prices", "live"
+PROCESSES = 2
 MODELS = ("linear-regression", "random-forest-regressor")
 #: Seconds of load before memory is looked at: until then both models have been loaded a few times.
 WARM_UP = 30.0
@@ -158,10 +160,19 @@ class Soak:
             self.half_open.pop(chance.randrange(50)).close()
 
     def swap(self, chance: random.Random) -> None:  # in turn: each quarter has as much of either
-        """Let the other version be served."""
+        """Let the other version be served, once all processes serve the last one."""
+        if not self.settled():
+            return
         self.swaps += 1
         self.registry.promote(f"{NAME}/{1 + self.swaps % len(MODELS)}", ALIAS)
         self.process.send_signal(signal.SIGHUP)
+
+    def settled(self) -> bool:
+        """Whether each process serves the version that was promoted last."""
+        with urllib.request.urlopen("http://{}:{}/metrics".format(*self.address), timeout=60) as response:
+            text = response.read().decode()
+        served = re.findall(rf'^pegboard_serving{{.*version="{1 + self.swaps % len(MODELS)}".*}} (.*)', text, re.M)
+        return sum(map(float, served)) == PROCESSES
 
 
 def _known(registry: Registry) -> list[tuple[list[dict[str, Any]], list[float]]]:
@@ -184,7 +195,7 @@ def _publish(location: Path) -> None:
 
 def _start(registry: Path) -> tuple[subprocess.Popen[str], tuple[str, int]]:
     command = [Path(sys.executable).with_name("pegboard"), "serve", f"{NAME}@{ALIAS}", "--registry", registry]
-    more = ["--processes", "2", "--port", "0", "--channel-timeout", "10"]
+    more = ["--processes", str(PROCESSES), "--port", "0", "--channel-timeout", "10"]
     log = (registry.parent / "access.log").open("w+")
     process = subprocess.Popen([*command, *more], stdout=log, stderr=sys.stderr, text=True)
     while not (found := re.search(r"http://([0-9.]+):(\d+)", (registry.parent / "access.log").read_text())):
@@ -227,6 +238,12 @@ def run(soak: Soak) -> dict[str, Any]:
         time.sleep(0.25)
     for client in clients:
         client.join()
+    patience = time.monotonic() + 60
+    while soak.process.poll() is None and not soak.settled():
+        if time.monotonic() > patience:
+            soak.complain("a process never served the version that was promoted last")
+            break
+        time.sleep(0.1)
     if soak.process.poll() is None and workers(soak.process.pid) != first:
         soak.complain("a worker ended, and was replaced")
     for wire in soak.half_open:

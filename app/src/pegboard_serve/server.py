@@ -291,9 +291,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             self.handle_accept()
         wasyncore.dispatcher.close(self)
 
-    def hang_up(self) -> None:
-        """Close the connections that have been quiet for a while."""
-        quiet = time.time() - LINGER
+    def hang_up(self, quiet: float) -> None:
+        """Close the connections that have been quiet since then."""
         for channel in self.active_channels.values():
             if (since := channel.idle_since()) is not None and since < quiet:
                 channel.will_close = True
@@ -333,6 +332,7 @@ class Server:
         self.threads.queue_logger = _silent  # the queue has a limit, and who is refused is counted and logged
         self.threads.set_thread_count(settings.threads)
         self._listeners = [Listener(self, sock) for sock in sockets]
+        share.report(0)  # the others leave connections to it already, though its loop has yet to begin
 
     def run(self) -> None:
         """Answer until :meth:`drain` was called and every request in flight has its answer, or time is up."""
@@ -343,13 +343,14 @@ class Server:
         for listener in self._listeners:
             listener.drain()
         while self.connections() and time.monotonic() < self._deadline:
+            quiet = time.time() - LINGER  # as of before the look: what comes while this process stands still is read
             wasyncore.loop(timeout=0.1, map=self.map, use_poll=True, count=1)
             for listener in self._listeners:
-                listener.hang_up()
+                listener.hang_up(quiet)
         if lost := self.connections():
             plural = "connection was" if lost == 1 else "connections were"
             logger.warning("%d %s still open at the end", lost, plural)
-        self.threads.shutdown(timeout=0.5)
+        self.threads.shutdown(timeout=0.5 if lost else 5.0)  # idle ones end as soon as they are let run
         wasyncore.close_all(self.map)
 
     def drain(self) -> None:

@@ -175,7 +175,8 @@ class Supervisor:
 
     def _pass_on(self, number: signal.Signals) -> None:
         for worker in self._workers:
-            os.kill(worker.process.pid, number)
+            with suppress(ProcessLookupError):  # dead, and its status taken by the start of another: it is buried next
+                os.kill(worker.process.pid, number)
 
 
 def _said(worker: _Worker) -> tuple[str, bool]:

@@ -38,7 +38,7 @@ class Tokens:
 
     def __init__(self, file: str = "") -> None:
         self._file = Path(file) if file else None
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._holders: tuple[Holder, ...] = ()
         if self._file:
             self._read(self._file)
@@ -70,7 +70,8 @@ class Tokens:
         """Read the file if it has changed; a file that is broken or gone while serving changes nothing."""
         try:
             stat = file.stat()
-            if (stamp := (stat.st_mtime_ns, stat.st_ino)) != self._stamp:
+            # Of two changes within one tick of the clock the size tells.
+            if (stamp := (stat.st_mtime_ns, stat.st_ino, stat.st_size)) != self._stamp:
                 self._holders, self._stamp = read_holders(file), stamp
         except (OSError, ConfigError) as error:
             if self._stamp is None:

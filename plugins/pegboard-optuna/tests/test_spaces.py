@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pegboard import Choice, Float, Integer, PegboardError
@@ -38,6 +38,7 @@ def ranges() -> st.SearchStrategy[Range]:
     return st.one_of(tiny, floats, integers, near, choices).filter(lambda found: found is not None)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(space=st.dictionaries(st.sampled_from("abcd"), ranges(), min_size=1), seed=st.integers(0, 2**32 - 1))
 def test_every_value_lies_in_its_range_and_survives_json(space: dict[str, Range], seed: int) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)

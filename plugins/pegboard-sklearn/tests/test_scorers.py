@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import get_scorer, log_loss
 
@@ -52,6 +52,7 @@ def shown(name: str, estimator: Fixed, target: Any) -> float:
 
 
 @pytest.mark.parametrize("name", ["rmse", "mae", "mape", "r2"])
+@settings(deadline=None)
 @given(target=st.lists(st.floats(1, 1e6), min_size=3, max_size=10, unique=True), off=st.floats(0.5, 100))
 def test_the_perfect_regression_is_the_best(name: str, target: list[float], off: float) -> None:
     perfect, worse = shown(name, Fixed(target), target), shown(name, Fixed(np.array(target) + off), target)

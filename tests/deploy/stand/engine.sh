@@ -25,7 +25,7 @@ if [[ -f /var/run/docker.pid ]] && ! grep -qs dockerd "/proc/$(cat /var/run/dock
 log=${pidfile%.pid}.log
 setsid /usr/sbin/dockerd --storage-driver=overlay2 >"$log" 2>&1 </dev/null &
 echo $! >"$pidfile"
-for _ in $(seq 100); do
+for _ in $(seq 600); do
   docker info >/dev/null 2>&1 && { echo ENGINE=ours; exit 0; }
   sleep .3
 done

@@ -23,7 +23,7 @@ for n in $(seq "$count"); do
         --cap-add ALL --cap-drop SYS_RESOURCE --cgroupns=private \
         --security-opt seccomp=unconfined --security-opt apparmor=unconfined --device-cgroup-rule 'a *:* rwm' \
         --tmpfs /run --tmpfs /run/lock --tmpfs /tmp -v /var/lib/docker -v /var/lib/containerd pegboard-deploy-host >/dev/null
-    for _ in $(seq 150); do
+    for _ in $(seq 900); do
         docker exec "$name-$n" test -s /etc/ssh/ssh_host_ed25519_key.pub && break
         sleep .2
     done
@@ -32,7 +32,7 @@ for n in $(seq "$count"); do
     echo "host-$n $prefix.1$n" >>"$work/hosts.txt"
 done
 while read -r host address; do
-    for _ in $(seq 150); do
+    for _ in $(seq 900); do
         ssh -F none -i "$work/key" -o BatchMode=yes -o UserKnownHostsFile="$work/known_hosts" -o ConnectTimeout=2 \
             "ubuntu@$address" sudo true </dev/null 2>/dev/null && continue 2
         sleep .2
