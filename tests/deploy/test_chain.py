@@ -80,6 +80,10 @@ def _deploy(chain: Chain, image: Image, *settings: str, fails: bool = False, lai
     )
 
 
+def _changed_nothing(play: Play) -> None:
+    assert {host: play.changed[host] for host in HOSTS} == {ONE: 0, TWO: 0}
+
+
 def _at(chain: Chain, when: datetime | None = None) -> dict[str, str | None]:
     """Return what the ledger says that each host served at a time."""
     told = chain.operator.pegboard("models", "at", (when or datetime.now(UTC)).isoformat())
@@ -160,7 +164,7 @@ def test_a_second_run_changes_nothing(chain: Chain, v1: Image) -> None:
     with chain.load.during("second run") as seen:
         play = _deploy(chain, v1)
 
-    assert {host: play.changed[host] for host in HOSTS} == {ONE: 0, TWO: 0}
+    _changed_nothing(play)
     assert not seen.failures
 
 
@@ -356,8 +360,8 @@ def _asked(address: str) -> int:
 
 
 def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) -> None:
-    jobs = [{"name": "look", "calendar": "daily", "command": "models --help"}]
-    _deploy(chain, v2, laid_over={"vars": {"pegboard_jobs": jobs}})
+    jobs = {"vars": {"pegboard_jobs": [{"name": "look", "calendar": "daily", "command": "models --help"}]}}
+    _deploy(chain, v2, laid_over=jobs)
 
     chain.inside(ONE, "systemctl", "start", "pegboard-job@look.service")
     wait_for(
@@ -365,6 +369,7 @@ def test_a_scheduled_job_runs_in_the_image_that_serves(chain: Chain, v2: Image) 
         lambda: "List, show, compare" in chain.inside(ONE, "journalctl", "-u", "pegboard-job@look.service"),
     )
     assert "pegboard-job@look.timer" in chain.inside(ONE, "systemctl", "list-timers", "--all")
+    _changed_nothing(_deploy(chain, v2, laid_over=jobs))
     assert chain.serves() == _both(v2)
 
 
@@ -389,9 +394,9 @@ def test_rollback_brings_all_hosts_back_while_the_registry_is_away(chain: Chain,
 def test_the_proxy_cuts_off_who_trickles_and_who_asks_too_often(chain: Chain, v1: Image) -> None:
     address = chain.hosts[ONE]
     assert trickled(address, 5000, 8) is None, "without a proxy, a trickle is waited for"
-    proxy = {"pegboard_proxy": True, "pegboard_serve_proxy_timeout": "3s", "pegboard_serve_proxy_rate": 50}
+    proxy = {"vars": {"pegboard_proxy": True, "pegboard_serve_proxy_timeout": "3s", "pegboard_serve_proxy_rate": 50}}
 
-    _deploy(chain, v1, laid_over={"vars": proxy})
+    _deploy(chain, v1, laid_over=proxy)
 
     cut_off = trickled(address, 5000, 20)
     assert cut_off is not None
@@ -399,6 +404,7 @@ def test_the_proxy_cuts_off_who_trickles_and_who_asks_too_often(chain: Chain, v1
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda _: _asked(address), range(200)))
     assert set(answers) == {200, 429}
+    _changed_nothing(_deploy(chain, v1, laid_over=proxy))
 
     chain.operator.make("rollback")
     assert trickled(address, 5000, 5) is None, "how the container was before comes back too"
