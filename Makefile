@@ -45,6 +45,8 @@ export PEGBOARD_INVENTORY = hosts$(if $(filter-out staging,$(value ENV)),-$(valu
 PLAY    := PATH="$(abspath $(TOOLS)/bin):$(abspath $(BIN)):$$PATH" ansible/play.sh
 # What needs a container engine: what is quick first, since the first failure ends it.
 CHAIN   := tests/deploy/test_registries.py tests/deploy/test_container.py tests/deploy/test_chain.py
+# Of the gates, what takes longest: begun last, it would go on when the other process has nothing left to do.
+LONGEST := tests/deploy/test_terraform_applied.py tests/workflows/test_act.py tests/deploy/test_roll.py
 TESTING := $(abspath $(TOOLS)/bin):$(abspath $(TOOLS)/node_modules/.bin):$(PATH)
 # What `make test` looks at, by part. The PostgreSQL tests have a target of their own.
 TESTS   := $(if $(PART),$(or $(if $(filter core,$(PART)),tests/framework tests/docs tests/family tests/integration),\
@@ -173,8 +175,8 @@ environment:
 	  exit 1 ;; esac
 
 gates: $(TOOLS)/.ready-to-test ## what workflows, Terraform, Ansible, images and scripts look like to their linters, and what they do
-	PATH='$(TESTING)' $(BIN)/python -m pytest -n 2 --dist loadfile tests/workflows \
-	  $(filter-out $(CHAIN),$(wildcard tests/deploy/test_*.py))
+	PATH='$(TESTING)' $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(LONGEST) \
+	  $(filter-out $(CHAIN) $(LONGEST),$(wildcard tests/workflows/test_*.py tests/deploy/test_*.py))
 
 deploy-test: $(TOOLS)/.ready-to-test ## the whole chain on this machine, from `terraform apply` to a rollback (as root, on Debian)
 	$(SUDO) env PATH='$(TESTING)' $(BIN)/python -m pytest -x $(CHAIN)
