@@ -3,7 +3,8 @@
 ``python tests/wheels/run.py [PLUGIN…]`` builds the wheels of all distributions into ``build/wheels``. For each plugin,
 or for those that are named, it makes an environment, installs that plugin there with what its extra ``testing``
 names, and runs its tests against what is installed, never against the sources. It needs ``uv``, which is in the extra
-``dev``; versions are those of ``constraints.txt``.
+``dev``; versions are those of ``constraints.txt``. Tests that are marked as slow are left out: what they look at is no
+matter of packaging, and ``make test`` has run them.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def _run_tests(plugin: Path, scratch: Path) -> str:
     install = [*UV, "pip", "install", "--python", python, "--find-links", WHEELS, *anew]
     _run([*install, "--constraint", ROOT / "constraints.txt", *COMMON, f"{plugin.name}[testing]"], scratch)
     _run([python, "-c", WHERE], scratch)
-    options = ["-c", ROOT / "setup.cfg", "--rootdir", ROOT, "-p", "no:cacheprovider", "-q", "--no-header"]
+    options = ["-c", ROOT / "setup.cfg", "--rootdir", ROOT, "-p", "no:cacheprovider", "-q", "--no-header", "-m",
+               "not slow"]  # fmt: skip
     lines = _run([python, "-m", "pytest", *options, plugin / "tests"], scratch).strip().splitlines()
     return lines[-1]
 
