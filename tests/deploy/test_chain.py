@@ -248,7 +248,7 @@ def test_an_image_that_does_not_start_is_rolled_back(chain: Chain, v2: Image) ->
     broken = _variant(chain, v2, "broken", BROKEN)
     _refused(
         chain, broken, "Wait until it is ready", "/nowhere",
-        settings=("ARGS=-e pegboard_serve_ready_retries=15",),
+        settings=("ARGS=-e pegboard_serve_ready_retries=30",),
     )  # fmt: skip
 
 
@@ -275,7 +275,7 @@ def test_an_image_whose_replay_disagrees_is_rolled_back(chain: Chain, v2: Image)
 
 # The second host alone cannot be asked: its container listens where nobody looks.
 DEAF = {"hosts": {TWO: {"pegboard_serve_env": {"PEGBOARD_SERVE_PORT": "5999"}}}}
-QUICK = "-e pegboard_serve_ready_retries=15"
+QUICK = "-e pegboard_serve_ready_retries=30"
 
 
 def test_hosts_done_before_another_failed_go_back_when_they_are_told_to(chain: Chain, v1: Image, v2: Image) -> None:

@@ -5,6 +5,7 @@ The chain's test shows the same plays on real hosts; here are the cases that it 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -261,6 +262,8 @@ def test_an_entry_that_could_not_be_written_is_not_lost(rolled: Fleet) -> None:
     assert datetime.fromisoformat(mine[0][2]) < datetime.fromisoformat(mine[1][2])
     assert abs(datetime.now(UTC) - datetime.fromisoformat(mine[1][2])) < timedelta(minutes=2)
     assert one.remembers("unrecorded.json") == []
+    remembered = json.loads((one.state / "served.json").read_text())
+    assert [entry["since"] for entry in remembered] == [entry[2] for entry in mine], "a roll has one moment"
 
     said = rolled.deploy(2)
     assert re.findall(r"changed=(\d+)", said) == ["0"], "with options, too, a second run changes nothing"
